@@ -1,0 +1,74 @@
+#!/bin/sh
+# Shows dogwatch at work on examples/demo.conf in a scratch directory: sh examples/demo.sh BINARY
+set -eu
+dogwatch=$(realpath "$1")
+examples=$(dirname "$(realpath "$0")")
+scratch=$(mktemp -d)
+daemon=
+clean_up() {
+    status=$?
+    trap - EXIT
+    if [ -n "$daemon" ]; then kill "$daemon" 2>/dev/null || :; wait "$daemon" || :; fi
+    rm -rf "$scratch"
+    exit $status
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+say() { printf '\n--> %s\n' "$*"; }
+# Waits until the daemon's log has a line with these words, for ten seconds at the most.
+await() {
+    tries=100
+    until grep -q "$1" "$scratch/log"; do
+        tries=$((tries - 1))
+        [ $tries -gt 0 ] || { echo "demo: the log never said \"$1\"" >&2; cat "$scratch/log" >&2; exit 1; }
+        sleep 0.1
+    done
+    tail -n +"$((shown + 1))" "$scratch/log"
+    shown=$(wc -l <"$scratch/log")
+}
+shown=0
+
+mkdir "$scratch/src"
+sed "s|^path = /src_path|path = $scratch/src|" "$examples/demo.conf" >"$scratch/dogwatch.conf"
+
+say "dogwatch check: is the configuration right?"
+"$dogwatch" check -c "$scratch/dogwatch.conf"
+
+say "dogwatch daemon: starts, and watches $scratch/src"
+: >"$scratch/log"
+"$dogwatch" daemon -c "$scratch/dogwatch.conf" >>"$scratch/log" 2>&1 &
+daemon=$!
+await ': ready, '
+
+say "A file is written: its command is due two seconds later"
+echo hello >"$scratch/src/letter"
+await 'letter: scheduled, due in 2s'
+
+say "Another is written, and deleted before it is due: its command is cancelled"
+echo draft >"$scratch/src/draft"
+await 'draft: scheduled'
+rm "$scratch/src/draft"
+await 'draft: cancelled'
+
+say "Directories and a file in them, all at once: nothing is missed"
+mkdir -p "$scratch/src/a/b/c"
+echo deep >"$scratch/src/a/b/c/deep"
+await 'a/b/c.*: done'
+await 'c/deep.*: scheduled'
+
+say "A name that would harm a careless program"
+echo hello >"$scratch/src/;touch pwned;\$(touch pwned)"
+await 'pwned).*: scheduled'
+
+say "Two seconds later: the commands for what has been left alone"
+await 'letter: done'
+await 'c/deep.*: done'
+await 'pwned).*: done'
+
+say "SIGTERM: the daemon ends"
+kill "$daemon"
+wait "$daemon"
+daemon=
+await 'ended'

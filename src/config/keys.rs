@@ -1,0 +1,146 @@
+//! The words of the configuration: which sections there are and which keys they know.
+
+use super::ini::{Entry, Section};
+use crate::parts::diag::Diagnostic;
+use crate::parts::text::nearest;
+
+/// A kind of section.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// `[daemon]`.
+    Daemon,
+    /// `[scheduler NAME]`.
+    Scheduler,
+    /// `[event_map NAME]`.
+    EventMap,
+    /// `[watch NAME]`.
+    Watch,
+}
+
+/// A kind's word and keys; a key that may stand several times ends with `*`, one that goes on with a name with `.`.
+/// The keys of an event map are event names, read elsewhere.
+pub const SECTIONS: [(Kind, &str, &[&str]); 4] = [
+    (Kind::Daemon, "daemon", &["log*", "loglevel.", "max_jobs", "shutdown_timeout"]),
+    (Kind::Scheduler, "scheduler", &["cmd", "delay", "dirs", "exec", "files", "logname", "singlejob"]),
+    (Kind::EventMap, "event_map", &[]),
+    (Kind::Watch, "watch", &["auto_add", "event_map", "path*", "rec"]),
+];
+
+/// What stands where a scheduler's name could, and so cannot be one.
+pub const RESERVED: [&str; 2] = ["none", "cancel"];
+
+/// Tells a section's kind, or complains.
+pub fn kind_of(section: &Section, complaints: &mut Vec<Diagnostic>) -> Option<Kind> {
+    if section.kind.is_empty() && section.name.is_empty() {
+        // The header itself was complained of.
+        return None;
+    }
+    let words = SECTIONS.map(|(_, word, _)| word);
+    let Some((kind, word, _)) = SECTIONS.iter().find(|(_, word, _)| *word == section.kind) else {
+        let complaint = Diagnostic::error(section.span.clone(), format!("unknown section [{}]", section.kind));
+        complaints.push(complaint.help(expected(&section.kind, &words)));
+        return None;
+    };
+    match (kind, section.name.as_str()) {
+        (Kind::Daemon, "") => {}
+        (Kind::Daemon, _) => {
+            complaints.push(Diagnostic::error(section.span.clone(), "[daemon] has no name"));
+        }
+        (Kind::Scheduler | Kind::EventMap | Kind::Watch, name) if !is_name(name) => {
+            let complaint = Diagnostic::error(section.span.clone(), format!("[{word}] needs a name"));
+            complaints.push(complaint.help(format!("write [{word} NAME]; a name has letters, digits, _, - and .")));
+        }
+        (Kind::Scheduler, name) if RESERVED.contains(&name) => {
+            complaints
+                .push(Diagnostic::error(section.span.clone(), format!("\"{name}\" cannot be a scheduler's name")));
+        }
+        (Kind::Scheduler | Kind::EventMap | Kind::Watch, _) => {}
+    }
+    Some(*kind)
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || "_-.".contains(c))
+}
+
+/// Complains of every key that the section does not know, and of one that stands twice and may not.
+pub fn check_keys(kind: Kind, section: &Section, complaints: &mut Vec<Diagnostic>) {
+    let known = SECTIONS.iter().find(|(known, ..)| *known == kind).map_or(&[][..], |(.., keys)| keys);
+    let bare = |key: &&'static str| key.trim_end_matches('*');
+    for (at, entry) in section.entries.iter().enumerate() {
+        let word = known.iter().find(|key| match key.strip_suffix('.') {
+            Some(_) => entry.key.starts_with(**key) && entry.key.len() > key.len(),
+            None => entry.key == bare(key),
+        });
+        let Some(word) = word else {
+            let message = format!("unknown key \"{}\" in [{}]", entry.key, section.kind);
+            let shown: Vec<&str> =
+                known.iter().map(bare).map(|key| if key == "loglevel." { "loglevel.NAME" } else { key }).collect();
+            complaints.push(Diagnostic::error(entry.key_span.clone(), message).help(expected(&entry.key, &shown)));
+            continue;
+        };
+        let earlier = section.entries.iter().take(at).any(|other| other.key == entry.key);
+        if earlier && !word.ends_with('*') {
+            let message = format!("\"{}\" stands here a second time", entry.key);
+            complaints
+                .push(Diagnostic::error(entry.key_span.clone(), message).help("one value only; remove one of them"));
+        }
+    }
+}
+
+/// `did you mean …?` where one is near, and what there is.
+pub fn expected(word: &str, known: &[&str]) -> String {
+    let all =
+        if known.is_empty() { "none is defined".to_owned() } else { format!("expected one of: {}", known.join(", ")) };
+    match nearest(word, known.iter().copied()) {
+        Some(meant) => format!("did you mean \"{meant}\"? {all}"),
+        None => all,
+    }
+}
+
+/// Reads typed values of one section's keys, with complaints.
+pub struct Reader<'a> {
+    section: &'a Section,
+    complaints: &'a mut Vec<Diagnostic>,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader of `section`.
+    pub fn new(section: &'a Section, complaints: &'a mut Vec<Diagnostic>) -> Reader<'a> {
+        Reader { section, complaints }
+    }
+
+    /// The key's entry, if it stands there.
+    pub fn entry(&self, key: &str) -> Option<&'a Entry> {
+        self.section.entries.iter().find(|entry| entry.key == key)
+    }
+
+    /// All of a repeatable key's entries.
+    pub fn entries(&self, key: &str) -> impl Iterator<Item = &'a Entry> + use<'a> {
+        let key = key.to_owned();
+        self.section.entries.iter().filter(move |entry| entry.key == key)
+    }
+
+    /// The key's value by `parse`, whose error says what would be right.
+    pub fn value<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        let entry = self.entry(key)?;
+        match parse(&entry.text()) {
+            Ok(value) => Some(value),
+            Err(right) => {
+                let message = format!("\"{}\" cannot be the value of \"{key}\"", entry.text());
+                self.complain(Diagnostic::error(entry.value_span.clone(), message).help(right));
+                None
+            }
+        }
+    }
+
+    /// Adds a complaint.
+    pub fn complain(&mut self, complaint: Diagnostic) {
+        self.complaints.push(complaint);
+    }
+
+    /// An error about the section as a whole.
+    pub fn section_error(&mut self, message: impl Into<String>, help: &str) {
+        self.complain(Diagnostic::error(self.section.span.clone(), message).help(help));
+    }
+}

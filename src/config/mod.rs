@@ -1,0 +1,110 @@
+//! The configuration: text into typed values of the rooms that use them.
+//!
+//! Everything is read into one [`Config`] before anything starts, and nothing later looks at text again. All errors are
+//! reported at once, each with its place. Keys and their meaning are described in dogwatch.conf(5).
+
+mod build;
+mod ini;
+mod keys;
+mod read;
+mod trust;
+
+use crate::engine::task::{self, EventMap};
+use crate::engine::watch::Watch;
+use crate::jobs::command::Command;
+use crate::parts::diag::{Diagnostic, Failure, Severity, Source};
+use crate::parts::duration::Millis;
+use crate::parts::log::Level;
+
+/// Where the configuration is, unless `-c` says otherwise.
+pub const DEFAULT_PATH: &str = "/etc/dogwatch/dogwatch.conf";
+
+/// The daemon's own logname.
+pub const DAEMON: &str = "daemon";
+
+/// All that the daemon needs to know.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// How long pending tasks may still run after a request to end.
+    pub shutdown_timeout: Millis,
+    /// Children at once.
+    pub max_jobs: usize,
+    /// The least level that the daemon itself logs.
+    pub level: Level,
+    /// Schedulers; their place is their number.
+    pub schedulers: Vec<Scheduler>,
+    /// Event maps; their place is their number.
+    pub maps: Vec<EventMap>,
+    /// Watches.
+    pub watches: Vec<Watch>,
+}
+
+/// A scheduler with its job.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Scheduler {
+    /// The section's name.
+    pub name: String,
+    /// The name in the log.
+    pub logname: String,
+    /// What decides about its tasks.
+    pub rules: task::Scheduler,
+    /// What its tasks do.
+    pub command: Command,
+}
+
+/// A configuration that may be obeyed, with what is to be said about it.
+pub struct Loaded {
+    /// The values.
+    pub config: Config,
+    /// Warnings, each several lines.
+    pub warnings: Vec<String>,
+}
+
+/// Why there is no configuration: what was found wrong, warnings among it, each a text of its own.
+#[derive(Debug)]
+pub struct Refused {
+    /// All complaints, errors first.
+    pub complaints: Vec<String>,
+    /// How many of them are errors.
+    pub errors: usize,
+}
+
+impl Config {
+    /// The same with every level at DEBUG.
+    pub fn debugging(mut self) -> Config {
+        self.level = Level::Debug;
+        for scheduler in &mut self.schedulers {
+            scheduler.rules.notes = Level::Debug;
+        }
+        self
+    }
+}
+
+/// Reads the configuration from its main file and the drop-ins beside it.
+pub fn load(main: &[u8]) -> Result<Loaded, Refused> {
+    let refused = |failures: Vec<Failure>| Refused {
+        errors: failures.len(),
+        complaints: failures.iter().map(|failure| format!("error: {failure}\n")).collect(),
+    };
+    parse(&read::sources(main).map_err(refused)?)
+}
+
+/// Reads the configuration from texts, in their order.
+pub fn parse(sources: &[Source]) -> Result<Loaded, Refused> {
+    let mut complaints: Vec<Diagnostic> = Vec::new();
+    let config = build::build(sources, &mut complaints);
+    complaints.sort_by_key(|complaint| (complaint.span.source, complaint.span.bytes));
+    let rendered = |severity: Severity| {
+        let chosen = complaints.iter().filter(move |complaint| complaint.severity == severity);
+        chosen.map(|complaint| complaint.render(sources)).collect::<Vec<_>>()
+    };
+    let (errors, warnings) = (rendered(Severity::Error), rendered(Severity::Warning));
+    if errors.is_empty() {
+        Ok(Loaded { config, warnings })
+    } else {
+        Err(Refused { errors: errors.len(), complaints: [errors, warnings].concat() })
+    }
+}
+
+#[cfg(test)]
+mod tests;

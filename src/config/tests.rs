@@ -1,0 +1,223 @@
+//! What the configuration means, and every way in which it can be wrong.
+
+use super::*;
+use crate::engine::task::{Action, Verb};
+use crate::sys::inotify::Mask;
+
+fn source(text: &str) -> Source {
+    Source { path: b"x.conf".to_vec(), text: text.as_bytes().to_vec() }
+}
+
+fn good(text: &str) -> Config {
+    match parse(&[source(text)]) {
+        Ok(loaded) => loaded.config,
+        Err(refused) => panic!("{}", refused.complaints.concat()),
+    }
+}
+
+/// The first lines of all complaints, without the file's name.
+fn complaints(text: &str) -> Vec<String> {
+    let all = match parse(&[source(text)]) {
+        Ok(loaded) => loaded.warnings,
+        Err(refused) => refused.complaints,
+    };
+    let first = |text: &String| text.lines().next().unwrap_or_default().trim_start_matches("x.conf:").to_owned();
+    all.iter().map(first).collect()
+}
+
+/// The rest of a configuration around one line of a scheduler.
+fn with_scheduler(line: &str) -> String {
+    format!("[scheduler a]\n{line}\n[event_map m]\nIN_CREATE = a\n[watch w]\npath = /s\nevent_map = m\n")
+}
+
+const REST: &str = "[scheduler a]\ncmd = x\n[watch w]\npath = /s\nevent_map = m\n[event_map m]\n";
+
+#[test]
+fn every_key_arrives_where_it_belongs() {
+    let config = good(
+        "# a comment\n[daemon]\nshutdown_timeout = 2m\nmax_jobs = 7\nlog = stderr warning\nloglevel.notify = debug\n\
+         [scheduler inbox]\ncmd = run {pathname}\ndelay = 60\nfiles = no\ndirs = yes\nsinglejob = true\n\
+         [scheduler other]\nexec = /bin/x {name}\nlogname = notify\n\
+         [event_map settle]\nIN_CLOSE_WRITE, moved_to = inbox, cancel other\nIN_MODIFY = cancel inbox\nIN_ACCESS = none\n\
+         [watch src]\npath = //src//path/\npath = /etc/motd\nevent_map = settle\nrec = yes\nauto_add = yes\n",
+    );
+    assert_eq!((config.shutdown_timeout, config.max_jobs, config.level), (Millis(120_000), 7, Level::Warning));
+    let [inbox, other] = &config.schedulers[..] else { panic!("two schedulers") };
+    assert_eq!(inbox.command, Command::Shell(b"run \"$DOGWATCH_PATHNAME\"".to_vec()));
+    let rules =
+        task::Scheduler { delay: Millis(60_000), files: false, dirs: true, singlejob: true, notes: Level::Warning };
+    assert_eq!((inbox.rules.clone(), inbox.logname.as_str()), (rules, "inbox"));
+    assert_eq!((other.logname.as_str(), other.rules.notes, other.rules.files), ("notify", Level::Debug, true));
+    let map = &config.maps[0];
+    let schedule = Action { scheduler: 0, verb: Verb::Schedule };
+    assert_eq!(map.actions(Mask::MOVED_TO), [schedule, Action { scheduler: 1, verb: Verb::Cancel }]);
+    assert_eq!(map.actions(Mask::MODIFY), [Action { scheduler: 0, verb: Verb::Cancel }]);
+    assert_eq!(map.used(), Mask::CLOSE_WRITE.with(Mask::MOVED_TO).with(Mask::MODIFY));
+    let paths = vec![b"/src/path".to_vec(), b"/etc/motd".to_vec()];
+    assert_eq!(config.watches, [Watch { paths, map: 0, rec: true, auto_add: true }]);
+}
+
+#[test]
+fn defaults_are_those_of_the_manual() {
+    let config = good(&with_scheduler("cmd = x"));
+    assert_eq!((config.shutdown_timeout, config.max_jobs, config.level), (Millis(30_000), 4, Level::Info));
+    let rules = task::Scheduler { delay: Millis(0), files: true, dirs: false, singlejob: false, notes: Level::Info };
+    assert_eq!(config.schedulers[0].rules, rules);
+    assert!(!config.watches[0].rec && !config.watches[0].auto_add);
+}
+
+#[test]
+fn default_is_every_event_that_is_not_named() {
+    let map = &good(&format!("{REST}default = a\nIN_OPEN = none\n")).maps[0];
+    let named = |event| map.actions(event).len();
+    assert_eq!(map.used().0.count_ones(), 14);
+    assert_eq!((named(Mask::OPEN), named(Mask::IGNORED), named(Mask::Q_OVERFLOW)), (0, 1, 1));
+}
+
+#[test]
+fn wrong_values_are_errors_at_the_value() {
+    for (line, expected) in [
+        ("delay = soon\ncmd = x", "2:9: error: \"soon\" cannot be the value of \"delay\""),
+        ("files = maybe\ncmd = x", "2:9: error: \"maybe\" cannot be the value of \"files\""),
+        ("cmd =", "2:6: error: no command"),
+        ("exec =", "2:7: error: no program"),
+        ("exec = x 'y", "2:10: error: a quote without an end"),
+        ("cmd = x '{pathname}'", "2:10: error: a placeholder inside single quotes"),
+        ("cmd = x \"{pathname}\"", "2:10: error: a placeholder inside double quotes"),
+        ("cmd = x\nexec = y", "3:1: error: a scheduler has one job, and cmd is here too"),
+        ("delay = 1", "1:1: error: [scheduler a] has no job"),
+        ("cmd = x\nfiles = no", "1:1: error: neither files nor directories count"),
+        ("cmd = x\ndelay = 1\ndelay = 2", "4:1: error: \"delay\" stands here a second time"),
+        ("cmd = x\ndealy = 1", "3:1: error: unknown key \"dealy\" in [scheduler]"),
+        ("cmd = x\nrules = y", "3:1: error: unknown key \"rules\" in [scheduler]"),
+        ("cmd = x\nlogname = a b", "3:11: error: \"a b\" cannot be the value of \"logname\""),
+        ("cmd = x\0y", "2:8: error: a NUL byte can stand in no value"),
+        ("cmd = x # y", "2:9: warning: this is part of the value"),
+        ("cmd = x {pathnam}", "2:9: warning: no placeholder: it is left as it is"),
+    ] {
+        let found = complaints(&with_scheduler(line));
+        assert!(found.iter().any(|complaint| complaint == expected), "{line}: {found:?}");
+    }
+}
+
+#[test]
+fn wrong_maps_and_watches_are_errors_at_the_word() {
+    for (line, expected) in [
+        ("IN_CREATE = b", "7:13: error: there is no [scheduler b]"),
+        ("IN_CREATE = a, cancel b", "7:16: error: there is no [scheduler b]"),
+        ("IN_CREATE = none, a", "7:13: error: \"none\" stands alone"),
+        ("IN_CREATE, IN_CRAETE = a", "7:12: error: unknown event \"IN_CRAETE\""),
+        ("IN_WRITE_CLOSE = a", "7:1: error: unknown event \"IN_WRITE_CLOSE\""),
+        ("IN_CREATE = a\nCREATE = a", "8:1: error: IN_CREATE is mapped already"),
+        ("default = a\ndefault = a", "8:1: error: default stands here a second time"),
+        ("IN_CREATE =", "7:12: error: there is no [scheduler ]"),
+        ("", "6:1: error: [event_map m] maps nothing"),
+        ("IN_OPEN = a", "7:1: warning: with IN_OPEN, mere reading counts, the daemon's own too"),
+        ("default = a", "7:1: warning: with default, mere reading counts, the daemon's own too"),
+        ("IN_CREATE = a, a", "7:16: warning: \"a\" stands here twice"),
+    ] {
+        let found = complaints(&format!("{REST}{line}\n"));
+        assert!(found.iter().any(|complaint| complaint == expected), "{line}: {found:?}");
+    }
+    for (path, wrong) in [
+        ("s", "a watch's path begins with /"),
+        ("", "a watch's path begins with /"),
+        ("/s/../t", "a watch's path has no . and .. in it"),
+        ("/s/*", "a watch's path holds no pattern"),
+    ] {
+        let found = complaints(&format!("{REST}IN_CREATE = a\n[watch v]\nevent_map = m\npath = {path}\n"));
+        assert_eq!(found, [format!("10:{}: error: {wrong}", if path.is_empty() { 7 } else { 8 })]);
+    }
+}
+
+#[test]
+fn the_misprint_of_pyinotifyds_documentation_has_its_own_hint() {
+    let refused = parse(&[source(&format!("{REST}IN_WRITE_CLOSE = a\n"))]).err().unwrap();
+    assert!(refused.complaints.concat().contains("it is IN_CLOSE_WRITE"));
+}
+
+#[test]
+fn wrong_forms_are_errors_and_the_rest_is_read_all_the_same() {
+    let found = complaints(
+        "key = 1\n[daemon\nmax_jobs = 2\n[daemon x]\n[scheduler]\n[scheduler none]\ncmd = x\n[nonsense y]\nwords\n",
+    );
+    let expected = [
+        "1:1: error: a key before the first section",
+        "2:1: error: a section's line ends with ]",
+        "4:1: error: [daemon] has no name",
+        "5:1: error: [scheduler] needs a name",
+        "5:1: error: [scheduler ] has no job",
+        "6:1: error: \"none\" cannot be a scheduler's name",
+        "8:1: error: unknown section [nonsense]",
+        "9:1: error: neither a section nor a key: words",
+        "1:1: warning: there is no watch: nothing will happen",
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn names_are_unique_over_all_files_and_only_the_daemon_recurs() {
+    let first = source("[daemon]\nmax_jobs = 2\nshutdown_timeout = 1\n[scheduler a]\ncmd = x\n");
+    let second =
+        Source { path: b"conf.d/b.conf".to_vec(), text: b"[daemon]\nmax_jobs = 3\n[scheduler a]\ncmd = y\n".to_vec() };
+    let refused = parse(&[first.clone(), second]).err().unwrap();
+    assert_eq!(refused.errors, 1);
+    assert!(refused.complaints[0].starts_with("conf.d/b.conf:3:1: error: [scheduler a] stands here a second time"));
+    let later = Source { path: b"b".to_vec(), text: b"[daemon]\nmax_jobs = 3\n".to_vec() };
+    let config = parse(&[first, later]).map(|loaded| loaded.config).unwrap_or_else(|_| panic!("they are good"));
+    assert_eq!((config.max_jobs, config.shutdown_timeout), (3, Millis(1_000)), "the later one wins, key by key");
+}
+
+#[test]
+fn python_is_recognised() {
+    for text in
+        ["import logging\n", "\n# x\ntask = ShellScheduler(\n    cmd=\"x\")\n", "async def job(event, task_id):\n"]
+    {
+        let found = complaints(text);
+        assert!(found[0].ends_with("this is a configuration of pyinotifyd, written in Python"), "{text}: {found:?}");
+    }
+    assert!(complaints(&with_scheduler("cmd = python -c EventMap(")).is_empty());
+}
+
+/// Any bytes give values or complaints; a seed is printed if one does worse.
+#[test]
+fn any_text_is_read_without_a_panic() {
+    let words: &[&[u8]] = &[
+        b"[",
+        b"]",
+        b"=",
+        b"\n",
+        b" ",
+        b"#",
+        b"scheduler ",
+        b"event_map",
+        b"[watch ",
+        b"a",
+        b"\xff",
+        b"\0",
+        b"cmd",
+        b"exec",
+        b"{pathname}",
+        b"'",
+        b"\"",
+        b"\\",
+        b"`",
+        b"$(",
+        b")",
+        b"<<",
+        b"default",
+        b"IN_CREATE",
+        b",",
+        b"cancel ",
+        b"path",
+        b"/",
+        b"..",
+        b"\xe2\x82\xac",
+    ];
+    for seed in 0..2_000 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let text: Vec<u8> = (0..random.usize(..80)).flat_map(|_| words[random.usize(..words.len())].to_vec()).collect();
+        let result = std::panic::catch_unwind(|| drop(parse(&[Source { path: b"x".to_vec(), text }])));
+        assert!(result.is_ok(), "seed {seed}");
+    }
+}

@@ -1,0 +1,213 @@
+//! The loop: one turn waits, reads what has come, feeds the engine, and carries out what the engine says.
+//!
+//! It blocks in ppoll(2) without a timeout; the one timerfd is armed for the next thing that is due, and for nothing
+//! else. Cancelling events that came with an expiry are read before anything starts. Nothing in a turn blocks.
+
+mod perform;
+mod say;
+mod scan;
+mod shutdown;
+
+use crate::config::{Config, DAEMON};
+use crate::engine::task::{Effect, Tasks};
+use crate::engine::watch::Watches;
+use crate::jobs::command::Environment;
+use crate::parts::diag::Failure;
+use crate::parts::log::{Level, Log};
+use crate::sys::clock::{self, Tick};
+use crate::sys::inotify::{self, Inotify, Mask};
+use crate::sys::poll::{Interest, Poll};
+use crate::sys::signal::{Signal, Signals};
+use crate::sys::timer::BootTimer;
+use crate::sys::{Errno, fs, random};
+use perform::Child;
+use scan::Scanner;
+use shutdown::Phase;
+use std::os::fd::AsFd;
+
+/// What the loop is woken by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Token {
+    Signals,
+    Inotify,
+    Timer,
+    Log,
+}
+
+/// The queue of 16,384 events (fs.inotify.max_queued_events) is read in about this many reads: a cancelling event that
+/// is in it when a turn begins is seen before anything starts, and a flood cannot hold a turn up for ever.
+const READS_A_TURN: usize = 16;
+
+/// How the loop ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    /// As asked.
+    Orderly,
+    /// At once, for it was asked twice.
+    Hasty,
+}
+
+struct Daemon {
+    config: Config,
+    environment: Environment,
+    log: Log,
+    inotify: Inotify,
+    signals: Signals,
+    timer: BootTimer,
+    armed: Option<Tick>,
+    buffer: Vec<u8>,
+    scanner: Scanner,
+    watches: Watches,
+    tasks: Tasks,
+    children: Vec<Child>,
+    effects: Vec<Effect>,
+    phase: Phase,
+    now: Tick,
+}
+
+/// Runs until a signal ends it. An error is one that keeps the loop from starting, or from going on.
+pub fn run(config: Config, environment: Environment, log: Log) -> Result<End, Failure> {
+    let mut daemon = Daemon::new(config, environment, log)?;
+    let result = daemon.run();
+    daemon.log.flush();
+    result
+}
+
+impl Daemon {
+    fn new(config: Config, environment: Environment, log: Log) -> Result<Daemon, Failure> {
+        let signals = Signals::new().map_err(|errno| Failure::of("take over signals", errno))?;
+        let inotify = Inotify::new().map_err(|errno| match errno {
+            Errno::EMFILE => Failure::of("open an inotify instance", errno)
+                .hint("raise the sysctl fs.inotify.max_user_instances, or the limit of open files"),
+            _ => Failure::of("open an inotify instance", errno),
+        })?;
+        let timer = BootTimer::new().map_err(|errno| Failure::of("make a timer", errno))?;
+        fs::chdir_root().map_err(|errno| Failure::on_path("enter", b"/", errno))?;
+        let used = config.maps.iter().fold(Mask::default(), |used, map| used.with(map.used()));
+        let now = clock::boot_now();
+        let rules = config.schedulers.iter().map(|scheduler| scheduler.rules.clone()).collect();
+        Ok(Daemon {
+            watches: Watches::new(&config.watches, used, random::seed()),
+            tasks: Tasks::new(rules, config.maps.clone(), config.max_jobs, random::seed(), now),
+            config,
+            environment,
+            log,
+            inotify,
+            signals,
+            timer,
+            armed: None,
+            buffer: vec![0; inotify::BUFFER],
+            scanner: Scanner::new(),
+            children: Vec::new(),
+            effects: Vec::new(),
+            phase: Phase::Running,
+            now,
+        })
+    }
+
+    fn run(&mut self) -> Result<End, Failure> {
+        self.log.set_time(clock::wall_now());
+        self.settle();
+        let watched = self.watches.watched_directories();
+        self.say(Level::Info, format_args!("ready, directories watched: {watched}"));
+        let mut poll = Poll::new();
+        loop {
+            if let Some(end) = self.is_over() {
+                return Ok(end);
+            }
+            self.arm()?;
+            self.log.flush();
+            let woken = self.wait(&mut poll)?;
+            self.now = clock::boot_now();
+            self.log.set_time(clock::wall_now());
+            for token in woken {
+                match token {
+                    Token::Signals => self.read_signals()?,
+                    Token::Inotify => self.read_events()?,
+                    Token::Timer => self.acknowledge_timer()?,
+                    Token::Log => self.log.flush(),
+                }
+            }
+            self.shut_down_further();
+            self.settle();
+        }
+    }
+
+    fn wait(&self, poll: &mut Poll<Token>) -> Result<Vec<Token>, Failure> {
+        poll.clear();
+        poll.add(self.signals.as_fd(), Interest::Read, Token::Signals);
+        poll.add(self.inotify.as_fd(), Interest::Read, Token::Inotify);
+        poll.add(self.timer.as_fd(), Interest::Read, Token::Timer);
+        if let Some(fd) = self.log.blocked_on() {
+            poll.add(fd, Interest::Write, Token::Log);
+        }
+        let woken = poll.wait().map_err(|errno| Failure::of("wait for events", errno))?;
+        Ok(woken.collect())
+    }
+
+    fn read_signals(&mut self) -> Result<(), Failure> {
+        while let Some(signal) = self.signals.next().map_err(|errno| Failure::of("read signals", errno))? {
+            match signal {
+                Signal::Child => self.reap(),
+                Signal::Term | Signal::Int | Signal::Hup => self.asked_to_end(signal),
+                Signal::Other(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn read_events(&mut self) -> Result<(), Failure> {
+        let debug = self.config.level == Level::Debug;
+        for _ in 0..READS_A_TURN {
+            let room = self.buffer.len();
+            let records = match self.inotify.read(&mut self.buffer) {
+                Ok(records) => records,
+                Err(errno) => return Err(Failure::of("read events", errno)),
+            };
+            // A record has at most 16 + 256 bytes: with more room than that left, the queue is empty.
+            let more = records.len() + 272 > room;
+            for record in records {
+                if record.mask.any(Mask::Q_OVERFLOW) {
+                    let lost = format_args!("the event queue overflowed: events are lost");
+                    self.log.line(Level::Error, DAEMON, lost);
+                }
+                self.watches.record(&record, &mut |tree, event| {
+                    if debug {
+                        self.log.line(Level::Debug, DAEMON, format_args!("{}", say::event(tree, event)));
+                    }
+                    self.tasks.event(self.now, tree, event, &mut self.effects);
+                });
+            }
+            if !more {
+                self.watches.rename_went_out();
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn acknowledge_timer(&mut self) -> Result<(), Failure> {
+        self.armed = None;
+        self.timer.acknowledge().map_err(|errno| Failure::of("read the timer", errno))
+    }
+
+    /// Arms the timer if something is due before what it is armed for. What is due later needs no call: the timer
+    /// fires once for nothing, at most, and is armed again then.
+    fn arm(&mut self) -> Result<(), Failure> {
+        let next = [self.tasks.next(), self.phase.deadline()].into_iter().flatten().min();
+        match next {
+            Some(next) if self.armed.is_none_or(|armed| next < armed) => {
+                self.armed = Some(next);
+                self.timer.arm(next).map_err(|errno| Failure::of("arm the timer", errno))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Logs under the daemon's own name.
+    fn say(&mut self, level: Level, message: std::fmt::Arguments<'_>) {
+        if level >= self.config.level {
+            self.log.line(level, DAEMON, message);
+        }
+    }
+}

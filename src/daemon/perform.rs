@@ -1,0 +1,139 @@
+//! Carrying out what the engine says: watches are ended and directories scanned, jobs started and reaped, notes logged.
+
+use super::{Daemon, say};
+use crate::engine::task::{About, Effect, TaskRef};
+use crate::engine::watch::tree::NodeId;
+use crate::engine::watch::{Trouble, events};
+use crate::parts::diag::Failure;
+use crate::parts::log::Level;
+use crate::parts::template::Values;
+use crate::sys::process::Pid;
+use crate::sys::spawn::{self, Exit};
+use crate::sys::{Errno, clock};
+
+/// A command that runs.
+pub struct Child {
+    pub pid: Pid,
+    task: TaskRef,
+    about: About,
+}
+
+impl Daemon {
+    /// Does all that is to be done now, until nothing follows from it.
+    pub fn settle(&mut self) {
+        self.update_watches();
+        loop {
+            self.tasks.advance(self.now, self.watches.tree_mut(), &mut self.effects);
+            if self.effects.is_empty() {
+                break;
+            }
+            for effect in std::mem::take(&mut self.effects) {
+                match effect {
+                    Effect::Start(task, about) => self.start(task, about),
+                    Effect::Note(about, what) => {
+                        self.say_of_task(what.level(), &about, format_args!("{}", say::Words(what)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends watches, then scans what waits for it. In this order: a directory that was moved out and in again keeps its
+    /// descriptor until it is unwatched, and would lose the new watch with the old.
+    fn update_watches(&mut self) {
+        while let Some(wd) = self.watches.next_unwatch() {
+            // EINVAL: the kernel was faster, and IN_IGNORED is on its way in either case.
+            let _ = self.inotify.unwatch(wd);
+        }
+        while let Some((node, scan)) = self.watches.next_scan() {
+            let (tasks, effects, now) = (&mut self.tasks, &mut self.effects, self.now);
+            let sink: crate::engine::watch::Sink<'_> = &mut |tree, event| tasks.event(now, tree, event, effects);
+            if let Err(errno) = self.scanner.scan(&mut self.watches, &self.inotify, node, scan, sink) {
+                self.scan_failed(node, errno);
+            }
+        }
+        if let Err(errno) = self.scanner.rest() {
+            self.say(Level::Error, format_args!("{}", Failure::on_path("enter", b"/", errno)));
+        }
+    }
+
+    fn scan_failed(&mut self, node: NodeId, errno: Errno) {
+        let path = self.watches.tree().path(node, b"");
+        match self.watches.failed(node, errno) {
+            None => {}
+            Some(Trouble::RootMissing) => {
+                let failure = Failure::on_path("watch", &path, errno).hint("make it, then restart dogwatch");
+                self.say(Level::Error, format_args!("{failure}"));
+            }
+            Some(Trouble::Unwatched(errno)) => {
+                let failure = Failure::on_path("watch", &path, errno);
+                let failure = match errno {
+                    Errno::ENOSPC => {
+                        failure.hint("its events are missed; raise the sysctl fs.inotify.max_user_watches")
+                    }
+                    Errno::EMFILE => failure.hint("its events are missed; raise the limit of open files"),
+                    _ => failure.hint("its events are missed"),
+                };
+                self.say(Level::Error, format_args!("{failure}"));
+            }
+        }
+    }
+
+    fn start(&mut self, task: TaskRef, about: About) {
+        match self.spawn(&about) {
+            Ok(pid) => {
+                self.say_of_task(Level::Info, &about, format_args!("started, pid {}", pid.raw()));
+                self.children.push(Child { pid, task, about });
+            }
+            Err(errno) => {
+                self.say_of_task(Level::Error, &about, format_args!("failed: cannot start its command: {errno}"));
+                self.tasks.finished(self.now, self.watches.tree_mut(), task, &mut self.effects);
+            }
+        }
+    }
+
+    fn spawn(&self, about: &About) -> Result<Pid, Errno> {
+        let scheduler = self.config.schedulers.get(usize::from(about.scheduler)).ok_or(Errno::EINVAL)?;
+        let t = self.log.zone().civil(clock::wall_now());
+        let (date, time) = ((t.year, t.month, t.day), (t.hour, t.minute, t.second));
+        let date = format!("{:04}{:02}{:02}-{:02}{:02}{:02}", date.0, date.1, date.2, time.0, time.1, time.2);
+        let values = Values {
+            maskname: events::first_name(about.mask),
+            pathname: &about.path,
+            src_pathname: about.source.as_deref().unwrap_or_default(),
+            task_id: about.id,
+            scheduler: &scheduler.name,
+            date: &date,
+        };
+        spawn::spawn(&scheduler.command.program(&values, &self.environment)?)
+    }
+
+    /// Looks at each known child: several ends can come as one SIGCHLD.
+    pub fn reap(&mut self) {
+        for child in std::mem::take(&mut self.children) {
+            match spawn::reap(child.pid) {
+                Ok(None) => self.children.push(child),
+                Ok(Some(exit)) => self.ended(&child, exit),
+                Err(errno) => {
+                    let message = format_args!("failed: its end cannot be told: {errno}");
+                    self.say_of_task(Level::Error, &child.about, message);
+                    self.tasks.finished(self.now, self.watches.tree_mut(), child.task, &mut self.effects);
+                }
+            }
+        }
+    }
+
+    fn ended(&mut self, child: &Child, exit: Exit) {
+        let level = if exit.is_success() { Level::Info } else { Level::Error };
+        self.say_of_task(level, &child.about, format_args!("{}", say::Ended(exit)));
+        self.tasks.finished(self.now, self.watches.tree_mut(), child.task, &mut self.effects);
+    }
+
+    fn say_of_task(&mut self, level: Level, about: &About, message: std::fmt::Arguments<'_>) {
+        let Some(scheduler) = self.config.schedulers.get(usize::from(about.scheduler)) else { return };
+        if level >= scheduler.rules.notes {
+            let subject = say::Subject(&scheduler.name, about);
+            self.log.line(level, &scheduler.logname, format_args!("{subject}: {message}"));
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What the log says: every line about a task carries scheduler, task number, event and path.
+
+use crate::engine::task::{About, What};
+use crate::engine::watch::{Event, Tree, events};
+use crate::parts::duration::Millis;
+use crate::parts::text::Escaped;
+use crate::sys::inotify::Mask;
+use crate::sys::spawn::Exit;
+use std::fmt::{self, Display};
+
+/// `inbox#7 IN_CLOSE_WRITE /path`, for the beginning of a line.
+pub struct Subject<'a>(pub &'a str, pub &'a About);
+
+impl Display for Subject<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Subject(scheduler, about) = self;
+        write!(f, "{scheduler}#{} {} {}", about.id, events::first_name(about.mask), Escaped(&about.path))?;
+        if let Some(source) = &about.source {
+            write!(f, " (from {})", Escaped(source))?;
+        }
+        if about.from_scan {
+            f.write_str(" (found by a scan)")?;
+        }
+        Ok(())
+    }
+}
+
+/// What has happened to a task, in words.
+pub struct Words(pub What);
+
+impl Display for Words {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            What::Scheduled(Millis(0)) => f.write_str("scheduled, due at once"),
+            What::Scheduled(delay) => write!(f, "scheduled, due in {delay}"),
+            What::Rescheduled(delay) => write!(f, "scheduled anew, due in {delay}"),
+            What::Replaced => f.write_str("waits for its turn, now with this event"),
+            What::Again => f.write_str("is running, and will run once more after it"),
+            What::Cancelled => f.write_str("cancelled"),
+            What::TooLate => f.write_str("not cancelled: it is running; it will not run once more"),
+            What::CancelledByShutdown => f.write_str("cancelled: dogwatch ends before it is due"),
+            What::PathUnknown => f.write_str("cancelled: its directory was moved to where no watch is"),
+        }
+    }
+}
+
+/// How a command ended, in words.
+pub struct Ended(pub Exit);
+
+impl Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Exit::Code(0) => f.write_str("done"),
+            Exit::Code(127) => f.write_str("failed: exit status 127 (the shell's for a command that it does not find)"),
+            Exit::Code(code) => write!(f, "failed: exit status {code}"),
+            Exit::Signal(signal) => write!(f, "failed: ended by signal {signal}"),
+        }
+    }
+}
+
+/// An event as the debug log shows it.
+pub fn event(tree: &Tree, event: &Event<'_>) -> String {
+    let dir = if event.mask.any(Mask::ISDIR) { "|IN_ISDIR" } else { "" };
+    let scan = if event.from_scan { " (found by a scan)" } else { "" };
+    let path = tree.path(event.dir, event.name);
+    let names: Vec<&str> = events::bits(event.mask).map(events::first_name).collect();
+    format!("event {}{dir} {}{scan}", names.join("|"), Escaped(&path))
+}

@@ -1,0 +1,452 @@
+//! Watches: inotify records become events with paths, and directories that appear are watched without loss.
+//!
+//! [`Watches`] holds the tree of directories. It is fed records ([`Watches::record`]) and what was found on disk
+//! ([`Watches::watched`], [`Watches::entry`], [`Watches::failed`]), gives out [`Event`]s, and says what is to be done
+//! next ([`Watches::next_unwatch`], then [`Watches::next_scan`]). A new directory is watched first and listed then, so
+//! that whatever is created in it is in the queue or in the listing, or in both: delivery is at least once.
+
+pub mod events;
+mod names;
+mod set;
+pub mod tree;
+
+pub use names::NAME_MAX;
+pub use set::{MapId, RootId};
+pub use tree::{NodeId, ROOT, Scan, Tree};
+
+use crate::sys::Errno;
+use crate::sys::fs::Kind;
+use crate::sys::inotify::{Mask, Record, Wd};
+use set::Sets;
+use tree::Presence;
+
+/// A watch of the configuration.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Watch {
+    /// Absolute paths, normal (no empty, `.` or `..` component), to directories or files.
+    pub paths: Vec<Vec<u8>>,
+    /// Its event map.
+    pub map: MapId,
+    /// The directories below that are there at the start count too.
+    pub rec: bool,
+    /// Directories that appear below count too.
+    pub auto_add: bool,
+}
+
+/// An event, as event maps see it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Event<'a> {
+    /// What happened: at least one event bit; IN_ISDIR may be missing from events on directories.
+    pub mask: Mask,
+    /// The path's directory.
+    pub dir: NodeId,
+    /// The path's last component; empty for `/`.
+    pub name: &'a [u8],
+    /// Whether it is about a directory.
+    pub is_dir: bool,
+    /// The event maps to consult, each once.
+    pub maps: &'a [MapId],
+    /// The path before a rename.
+    pub source: Option<&'a [u8]>,
+    /// A listing found it; the kernel may tell it again.
+    pub from_scan: bool,
+}
+
+/// Takes the events that a call gives rise to, and may hang tasks on the tree.
+pub type Sink<'s> = &'s mut dyn FnMut(&mut Tree, &Event<'_>);
+
+/// Why a directory could not be watched.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Trouble {
+    /// A configured path is not there.
+    RootMissing,
+    /// Watches or descriptors are used up, or it is not allowed: its events are missing.
+    Unwatched(Errno),
+}
+
+/// A path of a watch.
+struct Root {
+    node: NodeId,
+    map: MapId,
+    rec: bool,
+    auto_add: bool,
+}
+
+/// What every watch needs to keep up with the tree, whatever its map uses.
+const UPKEEP: Mask = Mask::CREATE
+    .with(Mask::DELETE)
+    .with(Mask::MOVED_FROM)
+    .with(Mask::MOVED_TO)
+    .with(Mask::DELETE_SELF)
+    .with(Mask::MOVE_SELF);
+
+/// Events that a directory's own watch and its parent's both tell.
+const TOLD_TWICE: Mask =
+    Mask::ACCESS.with(Mask::ATTRIB).with(Mask::OPEN).with(Mask::CLOSE_NOWRITE).with(Mask::CLOSE_WRITE);
+
+/// All watches and the tree that they share.
+pub struct Watches {
+    tree: Tree,
+    roots: Vec<Root>,
+    sets: Sets,
+    mask: Mask,
+    scans: Vec<NodeId>,
+    unwatch: Vec<Wd>,
+    /// The first half of a rename: cookie, path before, and the node if it is a watched directory.
+    moved_from: Option<(u32, Vec<u8>, Option<NodeId>)>,
+}
+
+impl Watches {
+    /// Watches to begin with: every root waits to be scanned. `used` is what the event maps use; `seed` a secret.
+    pub fn new(watches: &[Watch], used: Mask, seed: u64) -> Watches {
+        let mut new = Watches {
+            tree: Tree::new(seed),
+            roots: Vec::new(),
+            sets: Sets::new(),
+            mask: Mask(UPKEEP.0 | used.0),
+            scans: Vec::new(),
+            unwatch: Vec::new(),
+            moved_from: None,
+        };
+        for watch in watches {
+            for path in &watch.paths {
+                new.add_root(path, watch);
+            }
+        }
+        new
+    }
+
+    fn add_root(&mut self, path: &[u8], watch: &Watch) {
+        let mut node = Some(ROOT);
+        for component in path.split(|byte| *byte == b'/').filter(|component| !component.is_empty()) {
+            node = node.and_then(|above| self.tree.child_or_new(above, component));
+        }
+        let (Some(node), Ok(id)) = (node, RootId::try_from(self.roots.len())) else { return };
+        self.tree.anchor(node);
+        self.roots.push(Root { node, map: watch.map, rec: watch.rec, auto_add: watch.auto_add });
+        let set = self.sets.get(self.tree.set(node)).clone();
+        self.assign(node, [set.dirs, vec![id]].concat(), set.files);
+        self.want(node, if watch.rec { Scan::List } else { Scan::Watch });
+    }
+
+    fn assign(&mut self, node: NodeId, dirs: Vec<RootId>, files: Vec<RootId>) {
+        let roots = &self.roots;
+        let map_of = |id: RootId| roots.get(usize::from(id)).map_or(0, |root| root.map);
+        let set = self.sets.intern(dirs, files, map_of);
+        self.tree.set_set(node, set);
+    }
+
+    /// What a watch of any directory asks the kernel for.
+    pub fn mask(&self) -> Mask {
+        self.mask
+    }
+
+    /// How many directories have a watch.
+    pub fn watched_directories(&self) -> usize {
+        self.tree.watched()
+    }
+
+    /// The tree.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// The tree, for those who hang tasks on it.
+    pub fn tree_mut(&mut self) -> &mut Tree {
+        &mut self.tree
+    }
+
+    fn want(&mut self, node: NodeId, scan: Scan) {
+        let before = self.tree.scan(node);
+        if before == Scan::None {
+            self.scans.push(node);
+        }
+        self.tree.set_scan(node, before.max(scan));
+    }
+
+    /// The next watch to be removed; all of them are, before anything is scanned.
+    pub fn next_unwatch(&mut self) -> Option<Wd> {
+        // One that a scan has met again meanwhile is in use.
+        while let Some(wd) = self.unwatch.pop() {
+            if self.tree.by_wd(wd).next().is_none() {
+                return Some(wd);
+            }
+        }
+        None
+    }
+
+    /// The next directory to be watched, and whether to list it. Children come next after their parent.
+    pub fn next_scan(&mut self) -> Option<(NodeId, Scan)> {
+        while let Some(node) = self.scans.pop() {
+            let scan = self.tree.scan(node);
+            self.tree.set_scan(node, Scan::None);
+            let here = matches!(self.tree.presence(node), Presence::Anchor | Presence::Here);
+            if scan != Scan::None && here {
+                return Some((node, scan));
+            }
+        }
+        None
+    }
+
+    /// Whether symbolic links are followed on the way to a directory: as far as its path was configured.
+    pub fn follows_links(&self, node: NodeId) -> bool {
+        self.tree.presence(node) == Presence::Anchor
+    }
+
+    /// A scan has added this directory's watch.
+    pub fn watched(&mut self, node: NodeId, wd: Wd) {
+        let holders: Vec<NodeId> = self.tree.by_wd(wd).filter(|other| *other != node).collect();
+        for other in holders {
+            // The same inode under the same descriptor: whoever was lost does not hold it any more. One that is not
+            // lost is the same directory by another way (a bind mount).
+            if matches!(self.tree.presence(other), Presence::Deleted | Presence::MovedOut) {
+                self.tree.set_wd(other, None);
+                self.tree.release(other);
+            }
+        }
+        self.tree.set_wd(node, Some(wd));
+    }
+
+    /// A scan has found this entry in a directory.
+    pub fn entry(&mut self, node: NodeId, scan: Scan, name: &[u8], kind: Kind, sink: Sink<'_>) {
+        let is_dir = kind == Kind::Directory;
+        if scan == Scan::Report {
+            let mut mask = Mask::CREATE;
+            if kind == Kind::File {
+                mask = mask.with(Mask::CLOSE_WRITE);
+            }
+            self.deliver(node, name, mask, is_dir, None, true, sink);
+        }
+        if is_dir && matches!(scan, Scan::List | Scan::Report) {
+            self.directory_found(node, name, scan);
+        }
+    }
+
+    /// A scan could not be done. The answer is what the user must be told.
+    pub fn failed(&mut self, node: NodeId, errno: Errno) -> Option<Trouble> {
+        let anchored = self.tree.presence(node) == Presence::Anchor;
+        match errno {
+            Errno::ENOTDIR if anchored => {
+                self.is_a_file(node);
+                None
+            }
+            Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP if anchored => Some(Trouble::RootMissing),
+            Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP => {
+                // Gone again, or replaced: its own records tell, or have told.
+                self.tree.lose(node, Presence::Deleted);
+                None
+            }
+            _ => Some(Trouble::Unwatched(errno)),
+        }
+    }
+
+    /// A configured path is no directory: its parent's watch serves it.
+    fn is_a_file(&mut self, node: NodeId) {
+        let Some(parent) = self.tree.parent(node) else { return };
+        let own = self.sets.get(self.tree.set(node)).dirs.clone();
+        self.assign(node, Vec::new(), Vec::new());
+        let set = self.sets.get(self.tree.set(parent)).clone();
+        self.assign(parent, set.dirs, [set.files, own].concat());
+        if self.tree.wd(parent).is_none() {
+            self.want(parent, Scan::Watch);
+        }
+    }
+
+    /// Takes one record of the queue.
+    pub fn record(&mut self, record: &Record<'_>, sink: Sink<'_>) {
+        if record.wd == Wd::OVERFLOW || record.mask.any(Mask::Q_OVERFLOW) {
+            self.overflow(sink);
+            return;
+        }
+        // Both halves of a rename are neighbours in the queue, unless another processor's event came between them: then
+        // the directory is lost and found again, which is slower and loses nothing.
+        if !self.completes_rename(record) {
+            self.rename_went_out();
+        }
+        let nodes: Vec<NodeId> = self.tree.by_wd(record.wd).collect();
+        for node in nodes {
+            match record.name {
+                [] => self.own_record(node, record, sink),
+                name => self.named_record(node, name, record, sink),
+            }
+        }
+    }
+
+    /// Events are lost: each watch's map may say what to do about it.
+    fn overflow(&mut self, sink: Sink<'_>) {
+        self.rename_went_out();
+        self.moved_from = None;
+        for root in &self.roots {
+            let name = self.tree.name(root.node).to_vec();
+            let dir = self.tree.parent(root.node).unwrap_or(ROOT);
+            let event = Event {
+                mask: Mask::Q_OVERFLOW,
+                dir,
+                name: &name,
+                is_dir: true,
+                maps: &[root.map],
+                source: None,
+                from_scan: false,
+            };
+            sink(&mut self.tree, &event);
+        }
+    }
+
+    /// A record about the watched directory itself.
+    fn own_record(&mut self, node: NodeId, record: &Record<'_>, sink: Sink<'_>) {
+        let parent = self.tree.parent(node);
+        // The parent's watch tells the same with the name; a root's parent is not asked.
+        let told = record.mask.any(TOLD_TWICE)
+            && parent.is_some_and(|parent| {
+                self.tree.wd(parent).is_some() && self.sets.get(self.tree.set(parent)).maps == self.maps(node)
+            });
+        if !told && self.tree.presence(node) != Presence::MovedOut {
+            let name = self.tree.name(node).to_vec();
+            let maps = self.maps(node).to_vec();
+            let event = Event {
+                mask: record.mask,
+                dir: parent.unwrap_or(ROOT),
+                name: &name,
+                is_dir: true,
+                maps: &maps,
+                source: None,
+                from_scan: false,
+            };
+            sink(&mut self.tree, &event);
+        }
+        if record.mask.any(Mask::IGNORED) {
+            self.tree.set_wd(node, None);
+            self.tree.release(node);
+        }
+    }
+
+    fn maps(&self, node: NodeId) -> &[MapId] {
+        &self.sets.get(self.tree.set(node)).maps
+    }
+
+    /// A record about a name in a watched directory.
+    fn named_record(&mut self, node: NodeId, name: &[u8], record: &Record<'_>, sink: Sink<'_>) {
+        if self.tree.presence(node) == Presence::MovedOut {
+            return;
+        }
+        let is_dir = record.mask.any(Mask::ISDIR);
+        let first = if self.completes_rename(record) { self.moved_from.take() } else { None };
+        let (source, moved) = first.map_or((None, None), |(_, path, node)| (Some(path), node));
+        self.deliver(node, name, record.mask, is_dir, source.as_deref(), false, sink);
+        let child = self.tree.child(node, name).filter(|_| is_dir);
+        if record.mask.any(Mask::MOVED_FROM) {
+            self.moved_from = Some((record.cookie, self.tree.path(node, name), child));
+        } else if record.mask.any(Mask::DELETE) {
+            // Its descriptor lives until IN_IGNORED: if the name was made again meanwhile, it may be the new one's.
+            child.into_iter().for_each(|child| self.tree.lose(child, Presence::Deleted));
+        } else if record.mask.any(Mask::MOVED_TO) && is_dir {
+            // What stood there was empty, and is gone without a record of its own in this directory.
+            child.into_iter().for_each(|child| self.tree.lose(child, Presence::Deleted));
+            self.directory_arrived(node, name, moved);
+        } else if record.mask.any(Mask::CREATE) && is_dir {
+            self.directory_found(node, name, Scan::Report);
+        }
+    }
+
+    /// A directory was renamed to `name`: one that is watched goes on under its new path with all below it, if the same
+    /// watches want it there; any other is new.
+    fn directory_arrived(&mut self, parent: NodeId, name: &[u8], moved: Option<NodeId>) {
+        let wanted = self.inherited(parent, Scan::Report);
+        if let Some(node) = moved {
+            let same = self.sets.get(self.tree.set(node)).dirs == wanted;
+            if same && self.tree.child(parent, name).is_none() && self.tree.rename(node, parent, name) {
+                return;
+            }
+            self.moved_out(node);
+        }
+        self.directory_found(parent, name, Scan::Report);
+    }
+
+    fn completes_rename(&self, record: &Record<'_>) -> bool {
+        record.mask.any(Mask::MOVED_TO) && self.moved_from.as_ref().is_some_and(|(cookie, ..)| *cookie == record.cookie)
+    }
+
+    /// No second half is to be expected: a directory whose first half was read went out of the watched part. To be
+    /// called when nothing more is to be read at present.
+    pub fn rename_went_out(&mut self) {
+        if let Some(node) = self.moved_from.as_mut().and_then(|(.., node)| node.take()) {
+            self.moved_out(node);
+        }
+    }
+
+    /// A directory went to where no watch is: neither it nor what lies below has a path, and the kernel's watches end.
+    fn moved_out(&mut self, top: NodeId) {
+        for node in self.tree.subtree(top).into_iter().rev() {
+            self.unwatch.extend(self.tree.wd(node));
+            self.tree.set_wd(node, None);
+            self.tree.lose(node, Presence::MovedOut);
+        }
+    }
+
+    /// A directory is there: at the start, or because it has appeared. Whoever wants such ones watches it.
+    fn directory_found(&mut self, parent: NodeId, name: &[u8], scan: Scan) {
+        let inherited = self.inherited(parent, scan);
+        let known = self.tree.child(parent, name);
+        let own = known.map(|node| self.sets.get(self.tree.set(node)).clone()).unwrap_or_default();
+        if inherited.is_empty() && own.dirs.is_empty() && own.files.is_empty() {
+            return;
+        }
+        if let Some(node) = self.tree.child_or_new(parent, name) {
+            self.assign(node, [own.dirs, inherited].concat(), own.files);
+            self.want(node, scan);
+        }
+    }
+
+    /// The watches of a directory that also want the directories in it: those found at the start, or those that appear.
+    fn inherited(&self, parent: NodeId, scan: Scan) -> Vec<RootId> {
+        let wants = |id: &RootId| {
+            let root = self.roots.get(usize::from(*id));
+            root.is_some_and(|root| if scan == Scan::Report { root.auto_add } else { root.rec })
+        };
+        self.sets.get(self.tree.set(parent)).dirs.iter().copied().filter(wants).collect()
+    }
+
+    /// Gives out an event on `name` in `dir` for all maps that it concerns.
+    #[expect(clippy::too_many_arguments, reason = "an event's parts, which the caller has apart")]
+    fn deliver(
+        &mut self,
+        dir: NodeId,
+        name: &[u8],
+        mask: Mask,
+        is_dir: bool,
+        source: Option<&[u8]>,
+        from_scan: bool,
+        sink: Sink<'_>,
+    ) {
+        let set = self.sets.get(self.tree.set(dir));
+        if !set.maps.is_empty() {
+            let event = Event { mask, dir, name, is_dir, maps: &set.maps, source, from_scan };
+            sink(&mut self.tree, &event);
+        }
+        let file_is = |id: &&RootId| {
+            let root = self.roots.get(usize::from(**id));
+            root.is_some_and(|root| self.tree.name(root.node) == name)
+        };
+        let files = set.files.iter().filter(file_is).filter_map(|id| self.roots.get(usize::from(*id)));
+        let mut maps: Vec<MapId> = files.map(|root| root.map).filter(|map| !set.maps.contains(map)).collect();
+        maps.dedup();
+        if !maps.is_empty() {
+            let event = Event { mask: of_the_file(mask), dir, name, is_dir, maps: &maps, source, from_scan };
+            sink(&mut self.tree, &event);
+        }
+    }
+}
+
+/// A watched file has no watch of its own that would say IN_DELETE_SELF or IN_MOVE_SELF: its directory's says the same.
+fn of_the_file(mask: Mask) -> Mask {
+    let mut of_file = mask;
+    for (seen, own) in [(Mask::DELETE, Mask::DELETE_SELF), (Mask::MOVED_FROM, Mask::MOVE_SELF)] {
+        if mask.any(seen) {
+            of_file = of_file.with(own);
+        }
+    }
+    of_file
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,360 @@
+//! Records and listings as no kernel needs to send them, against the tree and the events that come out.
+
+use super::*;
+use crate::sys::inotify::Record;
+
+/// Watches with one map each, answered as a disk would.
+struct Rig {
+    watches: Watches,
+    next_wd: i32,
+}
+
+fn watch(path: &str, map: MapId, rec: bool, auto_add: bool) -> Watch {
+    Watch { paths: vec![path.as_bytes().to_vec()], map, rec, auto_add }
+}
+
+type Seen = Vec<(Mask, String, Vec<MapId>)>;
+
+impl Rig {
+    /// Every root is a directory; `tree` lists the directories below that are there at the start.
+    fn new(watches: &[Watch], tree: &[(&str, &[&str])]) -> Rig {
+        let mut rig = Rig { watches: Watches::new(watches, Mask::CLOSE_WRITE, 7), next_wd: 1 };
+        let seen = rig.scan(|path| tree.iter().find(|(dir, _)| *dir == path).map_or(&[][..], |(_, names)| names));
+        assert_eq!(seen, [], "nothing is reported at the start");
+        rig
+    }
+
+    /// Performs all scans; names that end with `/` are directories.
+    fn scan<'t>(&mut self, listing: impl Fn(&str) -> &'t [&'t str]) -> Seen {
+        let mut seen = Vec::new();
+        while let Some((node, scan)) = self.watches.next_scan() {
+            let path = String::from_utf8(self.watches.tree().path(node, b"")).unwrap();
+            self.watches.watched(node, Wd(self.next_wd));
+            self.next_wd += 1;
+            if scan != Scan::Watch {
+                for name in listing(&path) {
+                    let kind = if name.ends_with('/') { Kind::Directory } else { Kind::File };
+                    let name = name.trim_end_matches('/').as_bytes();
+                    self.watches.entry(node, scan, name, kind, &mut note(&mut seen));
+                }
+            }
+            self.watches.tree().check();
+        }
+        seen
+    }
+
+    fn wd(&self, path: &str) -> Wd {
+        self.node(path).and_then(|node| self.watches.tree().wd(node)).unwrap_or(Wd(-7))
+    }
+
+    fn node(&self, path: &str) -> Option<NodeId> {
+        let mut parts = path.split('/').filter(|part| !part.is_empty());
+        parts.try_fold(ROOT, |node, part| self.watches.tree().child(node, part.as_bytes()))
+    }
+
+    fn record(&mut self, wd: Wd, mask: Mask, cookie: u32, name: &str) -> Seen {
+        let mut seen = Vec::new();
+        let record = Record { wd, mask, cookie, name: name.as_bytes() };
+        self.watches.record(&record, &mut note(&mut seen));
+        self.watches.tree().check();
+        seen
+    }
+
+    fn in_dir(&mut self, dir: &str, mask: Mask, name: &str) -> Seen {
+        self.record(self.wd(dir), mask, 0, name)
+    }
+
+    fn unwatched(&mut self) -> Vec<Wd> {
+        std::iter::from_fn(|| self.watches.next_unwatch()).collect()
+    }
+}
+
+fn note(seen: &mut Seen) -> impl FnMut(&mut Tree, &Event<'_>) {
+    |tree, event| {
+        let path = String::from_utf8_lossy(&tree.path(event.dir, event.name)).into_owned();
+        seen.push((event.mask, path, event.maps.to_vec()));
+    }
+}
+
+fn event(mask: Mask, path: &str) -> (Mask, String, Vec<MapId>) {
+    (mask, path.to_owned(), vec![0])
+}
+
+const DIR_CREATED: Mask = Mask::CREATE.with(Mask::ISDIR);
+
+#[test]
+fn a_recursive_watch_covers_what_is_there() {
+    let tree: &[(&str, &[&str])] = &[("/s", &["a/", "f"]), ("/s/a", &["b/"]), ("/s/a/b", &["g"])];
+    let mut rig = Rig::new(&[watch("/s", 0, true, false)], tree);
+    assert_eq!(rig.watches.watched_directories(), 3);
+    assert_eq!(rig.in_dir("/s/a/b", Mask::CLOSE_WRITE, "g"), [event(Mask::CLOSE_WRITE, "/s/a/b/g")]);
+    assert_eq!(rig.in_dir("/s/a", DIR_CREATED, "new"), [event(DIR_CREATED, "/s/a/new")]);
+    assert_eq!(rig.watches.next_scan(), None, "without auto_add a new directory is not watched");
+}
+
+#[test]
+fn a_flat_watch_stays_flat() {
+    let mut rig = Rig::new(&[watch("/s", 0, false, false)], &[("/s", &["a/"])]);
+    assert_eq!(rig.watches.watched_directories(), 1);
+    rig.in_dir("/s", DIR_CREATED, "new");
+    assert_eq!(rig.watches.next_scan(), None);
+}
+
+/// auto_add without rec: what is there is not watched, what appears is, at any depth.
+#[test]
+fn new_directories_are_watched_and_what_is_in_them_is_reported() {
+    let mut rig = Rig::new(&[watch("/s", 0, false, true)], &[("/s", &["old/"])]);
+    assert_eq!(rig.in_dir("/s", DIR_CREATED, "new"), [event(DIR_CREATED, "/s/new")]);
+    let seen = rig.scan(|path| match path {
+        "/s/new" => &["f", "deep/"],
+        "/s/new/deep" => &["g"],
+        _ => &[],
+    });
+    let file = Mask::CREATE.with(Mask::CLOSE_WRITE);
+    let expected = [event(file, "/s/new/f"), event(Mask::CREATE, "/s/new/deep"), event(file, "/s/new/deep/g")];
+    assert_eq!(seen, expected);
+    assert_eq!(rig.in_dir("/s/new/deep", Mask::CLOSE_WRITE, "g"), [event(Mask::CLOSE_WRITE, "/s/new/deep/g")]);
+    assert!(rig.node("/s/old").is_none());
+}
+
+/// The kernel's record and the listing both tell of a directory: it is listed again, and nothing is lost.
+#[test]
+fn a_directory_that_is_found_twice_is_listed_again() {
+    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &["a/"])]);
+    let wd = rig.wd("/s/a");
+    rig.in_dir("/s", DIR_CREATED, "a");
+    let (node, scan) = rig.watches.next_scan().unwrap();
+    assert_eq!((Some(node), scan), (rig.node("/s/a"), Scan::Report));
+    rig.watches.watched(node, wd);
+    rig.watches.tree().check();
+    assert_eq!(rig.watches.watched_directories(), 2);
+}
+
+/// rmdir and mkdir faster than they are read: the first record's scan meets the second directory.
+#[test]
+fn a_directory_made_anew_under_its_name_keeps_its_watch() {
+    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[]);
+    rig.in_dir("/s", DIR_CREATED, "d");
+    rig.scan(|_| &[]);
+    let wd = rig.wd("/s/d");
+    // The watch is on the second d already when the first one's end is read.
+    rig.in_dir("/s", Mask::DELETE.with(Mask::ISDIR), "d");
+    assert_eq!(rig.unwatched(), [], "it is not unwatched: the descriptor may be the new one's");
+    rig.in_dir("/s", DIR_CREATED, "d");
+    let (node, _) = rig.watches.next_scan().unwrap();
+    rig.watches.watched(node, wd);
+    assert_eq!(rig.record(wd, Mask::CLOSE_WRITE, 0, "f"), [event(Mask::CLOSE_WRITE, "/s/d/f")]);
+    assert_eq!(rig.watches.tree().len(), 3, "the first one's node is gone");
+}
+
+/// IN_IGNORED after the parent's IN_DELETE: what comes in between still has its path.
+#[test]
+fn a_descriptor_lives_until_it_is_ignored() {
+    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &["d/"])]);
+    let wd = rig.wd("/s/d");
+    rig.in_dir("/s", Mask::DELETE.with(Mask::ISDIR), "d");
+    assert_eq!(rig.record(wd, Mask::DELETE, 0, "f"), [event(Mask::DELETE, "/s/d/f")]);
+    assert_eq!(rig.record(wd, Mask::DELETE_SELF, 0, ""), [event(Mask::DELETE_SELF, "/s/d")]);
+    assert_eq!(rig.record(wd, Mask::IGNORED, 0, ""), [event(Mask::IGNORED, "/s/d")]);
+    assert_eq!(rig.record(wd, Mask::DELETE, 0, "f"), [], "nobody's any more");
+    assert_eq!(rig.watches.tree().len(), 2);
+}
+
+#[test]
+fn a_directory_that_moves_out_is_unwatched_with_all_below_and_has_no_path() {
+    let tree: &[(&str, &[&str])] = &[("/s", &["a/"]), ("/s/a", &["b/"])];
+    let mut rig = Rig::new(&[watch("/s", 0, true, true)], tree);
+    let (a, b) = (rig.wd("/s/a"), rig.wd("/s/a/b"));
+    let from = Mask::MOVED_FROM.with(Mask::ISDIR);
+    assert_eq!(rig.in_dir("/s", from, "a"), [event(from, "/s/a")]);
+    assert_eq!(rig.record(b, Mask::CLOSE_WRITE, 0, "f"), [], "its path is not known");
+    let mut gone = rig.unwatched();
+    gone.sort();
+    assert_eq!(gone, [a, b]);
+    assert_eq!(rig.record(a, Mask::IGNORED, 0, ""), [], "we removed it ourselves");
+    assert_eq!(rig.record(b, Mask::IGNORED, 0, ""), []);
+    assert_eq!(rig.watches.tree().len(), 2);
+}
+
+/// A rename within the tree is one change: descriptors stay, and nothing is scanned.
+#[test]
+fn a_directory_renamed_within_the_tree_keeps_its_watches() {
+    let tree: &[(&str, &[&str])] = &[("/s", &["a/", "c/"]), ("/s/a", &["b/"])];
+    let mut rig = Rig::new(&[watch("/s", 0, true, true)], tree);
+    let (s, a, b, c) = (rig.wd("/s"), rig.wd("/s/a"), rig.wd("/s/a/b"), rig.wd("/s/c"));
+    let (from, to) = (Mask::MOVED_FROM.with(Mask::ISDIR), Mask::MOVED_TO.with(Mask::ISDIR));
+    rig.record(s, from, 5, "a");
+    assert_eq!(rig.record(c, to, 5, "z"), [event(to, "/s/c/z")]);
+    rig.watches.rename_went_out();
+    assert_eq!((rig.watches.next_scan(), rig.unwatched()), (None, vec![]));
+    assert_eq!(rig.record(a, Mask::MOVE_SELF, 0, ""), [event(Mask::MOVE_SELF, "/s/c/z")]);
+    assert_eq!(rig.record(b, Mask::CLOSE_WRITE, 0, "f"), [event(Mask::CLOSE_WRITE, "/s/c/z/b/f")]);
+}
+
+/// Its second half has another cookie: it went out, and what arrived is new.
+#[test]
+fn a_rename_whose_second_half_never_comes_is_a_loss() {
+    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &["a/"])]);
+    let (s, a) = (rig.wd("/s"), rig.wd("/s/a"));
+    rig.record(s, Mask::MOVED_FROM.with(Mask::ISDIR), 5, "a");
+    rig.record(s, Mask::MOVED_TO.with(Mask::ISDIR), 6, "z");
+    rig.watches.rename_went_out();
+    assert_eq!(rig.unwatched(), [a]);
+    assert_eq!(rig.scan(|_| &["f"]), [event(Mask::CREATE.with(Mask::CLOSE_WRITE), "/s/z/f")]);
+}
+
+/// Moved out and in again before it was unwatched: the scan meets the old descriptor, which then stays.
+#[test]
+fn a_descriptor_that_is_met_again_is_not_unwatched() {
+    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &["a/"])]);
+    let (s, a) = (rig.wd("/s"), rig.wd("/s/a"));
+    rig.record(s, Mask::MOVED_FROM.with(Mask::ISDIR), 5, "a");
+    rig.watches.rename_went_out();
+    rig.record(s, Mask::MOVED_TO.with(Mask::ISDIR), 6, "a");
+    let (node, _) = rig.watches.next_scan().unwrap();
+    rig.watches.watched(node, a);
+    assert_eq!(rig.unwatched(), []);
+    assert_eq!(rig.record(a, Mask::CLOSE_WRITE, 0, "f"), [event(Mask::CLOSE_WRITE, "/s/a/f")]);
+}
+
+#[test]
+fn a_rename_carries_its_source() {
+    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &["a/"])]);
+    let source = |rig: &mut Rig, wd, cookie| {
+        let mut source = None;
+        let record = Record { wd, mask: Mask::MOVED_TO, cookie, name: b"new" };
+        rig.watches.record(&record, &mut |_, event| source = event.source.map(<[u8]>::to_vec));
+        source
+    };
+    let (s, a) = (rig.wd("/s"), rig.wd("/s/a"));
+    rig.record(s, Mask::MOVED_FROM, 5, "old");
+    assert_eq!(source(&mut rig, a, 5).as_deref(), Some(&b"/s/old"[..]));
+    assert_eq!(source(&mut rig, a, 5), None, "it is used once");
+    rig.record(s, Mask::MOVED_FROM, 6, "old");
+    assert_eq!(source(&mut rig, a, 7), None, "a cookie that does not match");
+}
+
+#[test]
+fn overlapping_watches_share_a_descriptor_and_an_event_goes_to_each_map_once() {
+    let watches = [watch("/s", 0, true, true), watch("/s/a", 1, false, false), watch("/s/a", 0, false, false)];
+    let mut rig = Rig::new(&watches, &[("/s", &["a/"])]);
+    assert_eq!(rig.watches.watched_directories(), 2);
+    let mut seen = rig.in_dir("/s/a", Mask::CLOSE_WRITE, "f");
+    seen[0].2.sort();
+    assert_eq!(seen, [(Mask::CLOSE_WRITE, "/s/a/f".to_owned(), vec![0, 1])]);
+    assert_eq!(rig.in_dir("/s", Mask::CLOSE_WRITE, "f"), [event(Mask::CLOSE_WRITE, "/s/f")]);
+}
+
+/// A bind mount shows the same inode, and so the same descriptor, at two paths.
+#[test]
+fn one_descriptor_can_stand_for_two_paths() {
+    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &["a/", "b/"])]);
+    let (node, wd) = (rig.node("/s/b").unwrap(), rig.wd("/s/a"));
+    rig.watches.watched(node, wd);
+    let mut seen = rig.record(wd, Mask::CLOSE_WRITE, 0, "f");
+    seen.sort_by(|a, b| a.1.cmp(&b.1));
+    assert_eq!(seen, [event(Mask::CLOSE_WRITE, "/s/a/f"), event(Mask::CLOSE_WRITE, "/s/b/f")]);
+}
+
+#[test]
+fn a_file_is_served_by_its_directory() {
+    let mut rig = Rig { watches: Watches::new(&[watch("/etc/motd", 0, false, false)], Mask::default(), 1), next_wd: 1 };
+    let (node, _) = rig.watches.next_scan().unwrap();
+    assert_eq!(rig.watches.failed(node, Errno::ENOTDIR), None);
+    rig.scan(|_| &[]);
+    assert_eq!(rig.in_dir("/etc", Mask::CLOSE_WRITE, "motd"), [event(Mask::CLOSE_WRITE, "/etc/motd")]);
+    assert_eq!(rig.in_dir("/etc", Mask::CLOSE_WRITE, "passwd"), []);
+    assert_eq!(rig.in_dir("/etc", Mask::DELETE, "motd"), [event(Mask::DELETE.with(Mask::DELETE_SELF), "/etc/motd")]);
+    let moved = Mask::MOVED_FROM.with(Mask::MOVE_SELF);
+    assert_eq!(rig.in_dir("/etc", Mask::MOVED_FROM, "motd"), [event(moved, "/etc/motd")]);
+    assert_eq!(rig.in_dir("/etc", DIR_CREATED, "conf.d"), []);
+    assert_eq!(rig.watches.next_scan(), None);
+}
+
+/// A directory's IN_ATTRIB comes from its own watch and from its parent's.
+#[test]
+fn what_is_told_twice_is_reported_once() {
+    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &["a/"])]);
+    let attrib = Mask::ATTRIB.with(Mask::ISDIR);
+    assert_eq!(rig.in_dir("/s", attrib, "a"), [event(attrib, "/s/a")]);
+    assert_eq!(rig.in_dir("/s/a", attrib, ""), []);
+    assert_eq!(rig.in_dir("/s", attrib, ""), [event(attrib, "/s")], "the root's own is told once");
+    assert_eq!(rig.in_dir("/s/a", Mask::DELETE_SELF, ""), [event(Mask::DELETE_SELF, "/s/a")]);
+}
+
+#[test]
+fn an_overflow_reaches_every_watch_with_its_path() {
+    let watches = [watch("/s", 0, true, true), watch("/t/u", 1, false, false)];
+    let mut rig = Rig::new(&watches, &[]);
+    let expected = [event(Mask::Q_OVERFLOW, "/s"), (Mask::Q_OVERFLOW, "/t/u".to_owned(), vec![1])];
+    assert_eq!(rig.record(Wd::OVERFLOW, Mask::Q_OVERFLOW, 0, ""), expected);
+}
+
+#[test]
+fn the_root_directory_can_be_watched() {
+    let mut rig = Rig::new(&[watch("/", 0, false, true)], &[]);
+    assert_eq!(rig.in_dir("/", DIR_CREATED, "new"), [event(DIR_CREATED, "/new")]);
+    rig.scan(|_| &[]);
+    assert_eq!(rig.in_dir("/new", Mask::CLOSE_WRITE, "f"), [event(Mask::CLOSE_WRITE, "/new/f")]);
+    assert_eq!(rig.in_dir("/", Mask::ATTRIB, ""), [event(Mask::ATTRIB, "/")]);
+}
+
+#[test]
+fn unknown_bits_and_unknown_descriptors_do_no_harm() {
+    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[]);
+    let odd = Mask(0x0080_0000 | Mask::CLOSE_WRITE.0);
+    assert_eq!(rig.in_dir("/s", odd, "f"), [event(odd, "/s/f")]);
+    assert_eq!(rig.record(Wd(99), Mask::CLOSE_WRITE, 0, "f"), []);
+}
+
+/// Random trees of directories, made, lost and moved out: links, indexes and memory stay right.
+#[test]
+fn the_tree_survives_random_operations() {
+    for seed in 0..30 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut tree = Tree::new(seed);
+        let mut nodes = vec![ROOT];
+        let mut wd = 0;
+        for step in 0..600 {
+            let node = nodes[random.usize(..nodes.len())];
+            match random.u8(..6) {
+                0..3 => {
+                    let name = vec![random.u8(b'a'..b'g'); random.usize(1..200)];
+                    nodes.push(tree.child_or_new(node, &name).unwrap());
+                }
+                3 => {
+                    wd += 1;
+                    tree.set_wd(node, Some(Wd(wd)));
+                }
+                4 => {
+                    tree.set_wd(node, None);
+                    tree.release(node);
+                }
+                _ => tree.lose(node, Presence::Deleted),
+            }
+            nodes.retain(|node| matches!(tree.presence(*node), Presence::Anchor | Presence::Here));
+            nodes.sort();
+            nodes.dedup();
+            if step % 20 == 0 {
+                tree.check();
+            }
+        }
+    }
+}
+
+#[test]
+fn names_that_cannot_be_are_refused() {
+    let mut tree = Tree::new(0);
+    assert!(tree.child_or_new(ROOT, &[b'x'; NAME_MAX]).is_some());
+    assert!(tree.child_or_new(ROOT, &[b'x'; NAME_MAX + 1]).is_none());
+}
+
+#[test]
+fn events_are_known_by_all_their_names() {
+    for name in ["IN_CLOSE_WRITE", "close_write", "In_Close_Write", "CLOSE_WRITE"] {
+        assert_eq!(events::by_name(name), Some(Mask::CLOSE_WRITE), "{name}");
+    }
+    for name in ["", "IN_", "IN_IN_CREATE", "IN_WRITE_CLOSE", "IN_ISDIR"] {
+        assert_eq!(events::by_name(name), None, "{name}");
+    }
+}

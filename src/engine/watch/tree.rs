@@ -1,0 +1,413 @@
+//! The tree of directories, one for all watches, from `/` down.
+//!
+//! A node holds its watch descriptor, its parent and its own name, so that renaming a directory is one change whatever
+//! lies below. Paths are built when they are needed. Nodes lie in a slab and are found by (parent, name) and by watch
+//! descriptor through hash indexes. A node that the disk has lost stays as long as something holds on to it: its watch
+//! descriptor (until IN_IGNORED), a task, or a node below.
+
+use super::names::{NameAt, Names};
+use crate::parts::index::{Index, keyed_hash};
+use crate::sys::inotify::Wd;
+
+/// A directory of the tree.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct NodeId(pub u32);
+
+/// `/`.
+pub const ROOT: NodeId = NodeId(0);
+
+/// No node, no task.
+pub const NONE: u32 = u32::MAX;
+
+const UNWATCHED: Wd = Wd(-1);
+
+/// What a node is to the disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Presence {
+    /// It lies on the way to a configured path, or is one. It is never lost: a configured path may come back. On the
+    /// way there, symbolic links are followed.
+    Anchor,
+    /// A directory is there, as far as is known. A link in its place is not followed.
+    Here,
+    /// It was deleted: what still comes from it is about the path that it had.
+    Deleted,
+    /// It was moved to where no watch is: nothing below it has a path any more.
+    MovedOut,
+    /// The slab's entry is free.
+    Free,
+}
+
+struct Node {
+    parent: u32,
+    first_child: u32,
+    next: u32,
+    prev: u32,
+    wd: Wd,
+    tasks: u32,
+    name: NameAt,
+    set: u16,
+    presence: Presence,
+    scan: Scan,
+}
+
+/// What is still to be done on disk for a node, the most last.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Scan {
+    /// Nothing.
+    None,
+    /// Watch it.
+    Watch,
+    /// Watch it, then list it for directories to watch.
+    List,
+    /// Watch it, then list it and report what is there: it is new.
+    Report,
+}
+
+/// The tree.
+pub struct Tree {
+    nodes: Vec<Node>,
+    free: Vec<u32>,
+    names: Names,
+    by_name: Index,
+    by_wd: Index,
+    seed: u64,
+}
+
+impl Tree {
+    /// A tree with `/` alone; `seed` is a secret that keeps others from choosing names with equal hashes.
+    pub fn new(seed: u64) -> Tree {
+        let mut tree = Tree {
+            nodes: Vec::new(),
+            free: Vec::new(),
+            names: Names::default(),
+            by_name: Index::default(),
+            by_wd: Index::default(),
+            seed,
+        };
+        let name = tree.names.put(b"").unwrap_or(NameAt::EMPTY);
+        tree.nodes.push(Node { presence: Presence::Anchor, ..Node::new(NONE, name) });
+        tree
+    }
+
+    fn node(&self, id: NodeId) -> &Node {
+        // Ids come from this tree alone, and the slab never shrinks; `/` stands in for one that does not.
+        self.nodes.get(id.0 as usize).unwrap_or(&self.nodes[0])
+    }
+
+    fn node_mut(&mut self, id: NodeId) -> &mut Node {
+        let at = if (id.0 as usize) < self.nodes.len() { id.0 as usize } else { 0 };
+        &mut self.nodes[at]
+    }
+
+    /// The directory above; `None` for `/`.
+    pub fn parent(&self, id: NodeId) -> Option<NodeId> {
+        node_id(self.node(id).parent)
+    }
+
+    /// The last component of its path; empty for `/`.
+    pub fn name(&self, id: NodeId) -> &[u8] {
+        self.names.get(self.node(id).name)
+    }
+
+    /// The present node of this name below `parent`.
+    pub fn child(&self, parent: NodeId, name: &[u8]) -> Option<NodeId> {
+        let hash = keyed_hash(self.seed, [parent.0, 0], name);
+        let is_it = |n: &u32| self.node(NodeId(*n)).parent == parent.0 && self.name(NodeId(*n)) == name;
+        self.by_name.candidates(hash).find(is_it).map(NodeId)
+    }
+
+    /// The present node of this name below `parent`, made if it is not there. `None` for what cannot be a name.
+    pub fn child_or_new(&mut self, parent: NodeId, name: &[u8]) -> Option<NodeId> {
+        if let Some(known) = self.child(parent, name) {
+            return Some(known);
+        }
+        let node = Node::new(parent.0, self.names.put(name)?);
+        let id = match self.free.pop() {
+            Some(free) => NodeId(free),
+            None => {
+                if self.nodes.len() == self.nodes.capacity() {
+                    self.nodes.reserve_exact(self.nodes.len() / 8 + 64);
+                }
+                NodeId(u32::try_from(self.nodes.len()).ok().filter(|n| *n != NONE)?)
+            }
+        };
+        match self.nodes.get_mut(id.0 as usize) {
+            Some(place) => *place = node,
+            None => self.nodes.push(node),
+        }
+        self.link_below(id, parent);
+        self.enter_name(id);
+        Some(id)
+    }
+
+    fn link_below(&mut self, id: NodeId, parent: NodeId) {
+        let first = std::mem::replace(&mut self.node_mut(parent).first_child, id.0);
+        let node = self.node_mut(id);
+        (node.parent, node.next, node.prev) = (parent.0, first, NONE);
+        if let Some(first) = node_id(first) {
+            self.node_mut(first).prev = id.0;
+        }
+    }
+
+    fn unlink(&mut self, id: NodeId) {
+        let (parent, next, prev) = (self.node(id).parent, self.node(id).next, self.node(id).prev);
+        match node_id(prev) {
+            Some(prev) => self.node_mut(prev).next = next,
+            None => self.node_mut(NodeId(parent)).first_child = next,
+        }
+        if let Some(next) = node_id(next) {
+            self.node_mut(next).prev = prev;
+        }
+    }
+
+    fn name_hash(&self, id: NodeId) -> u64 {
+        keyed_hash(self.seed, [self.node(id).parent, 0], self.name(id))
+    }
+
+    fn enter_name(&mut self, id: NodeId) {
+        let mut index = std::mem::take(&mut self.by_name);
+        index.insert(self.name_hash(id), id.0, |n| self.name_hash(NodeId(n)));
+        self.by_name = index;
+    }
+
+    fn leave_name(&mut self, id: NodeId) {
+        let mut index = std::mem::take(&mut self.by_name);
+        index.remove(self.name_hash(id), id.0, |n| self.name_hash(NodeId(n)));
+        self.by_name = index;
+    }
+
+    /// Says that the disk has lost this directory: its name is free for another, and the node goes when nothing holds
+    /// on to it any more.
+    pub fn lose(&mut self, id: NodeId, presence: Presence) {
+        if self.node(id).presence == Presence::Here {
+            self.leave_name(id);
+            self.node_mut(id).presence = presence;
+            self.release(id);
+        }
+    }
+
+    /// Gives a directory another place and name; what lies below moves along. False where it cannot: it belongs to a
+    /// configured path, it is lost, or it would lie below itself.
+    pub fn rename(&mut self, id: NodeId, parent: NodeId, name: &[u8]) -> bool {
+        let mut above = Some(parent);
+        while let Some(at) = above.filter(|at| *at != id) {
+            above = self.parent(at);
+        }
+        if self.node(id).presence != Presence::Here || above.is_some() {
+            return false;
+        }
+        let Some(new_name) = self.names.put(name) else { return false };
+        self.leave_name(id);
+        self.unlink(id);
+        self.names.forget(self.node(id).name);
+        self.node_mut(id).name = new_name;
+        self.link_below(id, parent);
+        self.enter_name(id);
+        true
+    }
+
+    /// Makes a node and all above it belong to a configured path.
+    pub fn anchor(&mut self, id: NodeId) {
+        let mut next = Some(id);
+        while let Some(id) = next.filter(|id| self.node(*id).presence == Presence::Here) {
+            self.node_mut(id).presence = Presence::Anchor;
+            next = self.parent(id);
+        }
+    }
+
+    /// What it is to the disk, itself.
+    pub fn presence(&self, id: NodeId) -> Presence {
+        self.node(id).presence
+    }
+
+    /// Frees a lost node that nothing holds, and then what it alone held above.
+    pub fn release(&mut self, id: NodeId) {
+        let mut next = Some(id);
+        while let Some(id) = next {
+            let node = self.node(id);
+            let held = node.wd != UNWATCHED || node.tasks != NONE || node.first_child != NONE;
+            if held || !matches!(node.presence, Presence::Deleted | Presence::MovedOut) {
+                return;
+            }
+            next = node_id(node.parent);
+            self.free_node(id);
+        }
+    }
+
+    fn free_node(&mut self, id: NodeId) {
+        self.unlink(id);
+        self.names.forget(self.node(id).name);
+        let node = self.node_mut(id);
+        (node.presence, node.scan) = (Presence::Free, Scan::None);
+        self.free.push(id.0);
+        if self.names.is_wasteful() {
+            self.repack_names();
+        }
+    }
+
+    fn repack_names(&mut self) {
+        let old = std::mem::take(&mut self.names);
+        for node in self.nodes.iter_mut().filter(|node| node.presence != Presence::Free) {
+            node.name = self.names.put(old.get(node.name)).unwrap_or(NameAt::EMPTY);
+        }
+    }
+
+    /// The node and all below it, parents before children.
+    pub fn subtree(&self, top: NodeId) -> Vec<NodeId> {
+        let mut found = vec![top];
+        let mut at = 0;
+        while let Some(id) = found.get(at).copied() {
+            let mut child = node_id(self.node(id).first_child);
+            while let Some(id) = child {
+                found.push(id);
+                child = node_id(self.node(id).next);
+            }
+            at += 1;
+        }
+        found
+    }
+
+    /// The node's watch descriptor, if it is watched.
+    pub fn wd(&self, id: NodeId) -> Option<Wd> {
+        Some(self.node(id).wd).filter(|wd| *wd != UNWATCHED)
+    }
+
+    /// The nodes that a watch descriptor stands for: several where bind mounts show one directory twice.
+    pub fn by_wd(&self, wd: Wd) -> impl Iterator<Item = NodeId> + '_ {
+        self.by_wd.candidates(wd_hash(wd)).map(NodeId).filter(move |id| self.node(*id).wd == wd)
+    }
+
+    /// Says which watch descriptor a node has.
+    pub fn set_wd(&mut self, id: NodeId, wd: Option<Wd>) {
+        let hash_of = |nodes: &[Node], n: u32| wd_hash(nodes.get(n as usize).map_or(UNWATCHED, |node| node.wd));
+        if let Some(old) = self.wd(id) {
+            self.by_wd.remove(wd_hash(old), id.0, |n| hash_of(&self.nodes, n));
+        }
+        self.node_mut(id).wd = wd.unwrap_or(UNWATCHED);
+        if let Some(new) = wd {
+            self.by_wd.insert(wd_hash(new), id.0, |n| hash_of(&self.nodes, n));
+        }
+    }
+
+    /// Which watches it serves, by the number of their set.
+    pub fn set(&self, id: NodeId) -> u16 {
+        self.node(id).set
+    }
+
+    /// Says which watches it serves.
+    pub fn set_set(&mut self, id: NodeId, set: u16) {
+        self.node_mut(id).set = set;
+    }
+
+    /// What is still to be done for it on disk.
+    pub fn scan(&self, id: NodeId) -> Scan {
+        self.node(id).scan
+    }
+
+    /// Says what is still to be done for it on disk.
+    pub fn set_scan(&mut self, id: NodeId, scan: Scan) {
+        self.node_mut(id).scan = scan;
+    }
+
+    /// The first task that hangs on the directory, or [`NONE`]; the tasks link themselves.
+    pub fn tasks(&self, id: NodeId) -> u32 {
+        self.node(id).tasks
+    }
+
+    /// Says which is the first task that hangs on it.
+    pub fn set_tasks(&mut self, id: NodeId, first: u32) {
+        self.node_mut(id).tasks = first;
+    }
+
+    /// Appends the path of `name` in `dir` (of the directory itself if `name` is empty) to `path`. False, and a path
+    /// that means nothing, if a directory on the way was moved to where no watch is.
+    pub fn push_path(&self, dir: NodeId, name: &[u8], path: &mut Vec<u8>) -> bool {
+        let start = path.len();
+        let mut known = true;
+        // Components from the last to the first, each reversed; then all of it is reversed.
+        path.extend(name.iter().rev());
+        let mut pending = !name.is_empty();
+        let mut at = Some(dir);
+        while let Some(id) = at.filter(|id| *id != ROOT) {
+            if pending {
+                path.push(b'/');
+            }
+            path.extend(self.name(id).iter().rev());
+            known &= self.node(id).presence != Presence::MovedOut;
+            pending = true;
+            at = self.parent(id);
+        }
+        path.push(b'/');
+        path.get_mut(start..).unwrap_or_default().reverse();
+        known
+    }
+
+    /// The path as its own value.
+    pub fn path(&self, dir: NodeId, name: &[u8]) -> Vec<u8> {
+        let mut path = Vec::new();
+        self.push_path(dir, name, &mut path);
+        path
+    }
+
+    /// How many nodes have a watch descriptor.
+    pub fn watched(&self) -> usize {
+        self.by_wd.len()
+    }
+
+    /// How many nodes are in use, `/` included.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.nodes.len() - self.free.len()
+    }
+
+    /// Every link has its counterpart, and the indexes hold what they should.
+    #[cfg(test)]
+    pub fn check(&self) {
+        let used = || (0_u32..).zip(&self.nodes).filter(|(_, node)| node.presence != Presence::Free);
+        for (n, node) in used() {
+            let id = NodeId(n);
+            assert_eq!(self.subtree(id).iter().filter(|below| **below == id).count(), 1, "a cycle below {n}");
+            assert!(node.wd == UNWATCHED || self.by_wd(node.wd).any(|found| found == id), "wd of {n} is not found");
+            if let Some(parent) = self.parent(id) {
+                assert_ne!(self.node(parent).presence, Presence::Free, "{n} lies below a freed node");
+                let found = self.child(parent, self.name(id)) == Some(id);
+                assert_eq!(
+                    found,
+                    matches!(node.presence, Presence::Here | Presence::Anchor),
+                    "{n} is found by name or is lost"
+                );
+            }
+            if let Some(next) = node_id(node.next) {
+                assert_eq!(self.node(next).prev, n);
+            }
+        }
+        assert_eq!(used().count(), self.len());
+        assert_eq!(used().filter(|(_, node)| node.wd != UNWATCHED).count(), self.by_wd.len());
+    }
+}
+
+impl Node {
+    fn new(parent: u32, name: NameAt) -> Node {
+        Node {
+            parent,
+            first_child: NONE,
+            next: NONE,
+            prev: NONE,
+            wd: UNWATCHED,
+            tasks: NONE,
+            name,
+            set: 0,
+            presence: Presence::Here,
+            scan: Scan::None,
+        }
+    }
+}
+
+fn node_id(raw: u32) -> Option<NodeId> {
+    (raw != NONE).then_some(NodeId(raw))
+}
+
+/// The kernel hands descriptors out one after the other, so that they fill a table evenly as they are.
+fn wd_hash(wd: Wd) -> u64 {
+    u64::from(wd.0 as u32)
+}

@@ -1,0 +1,3 @@
+//! Jobs: what a task does when its time has come.
+
+pub mod command;

@@ -1,0 +1,10 @@
+//! Small things that know nothing of dogwatch's own rooms. They may use each other, without cycles, and `sys`.
+
+pub mod diag;
+pub mod duration;
+pub mod index;
+pub mod log;
+pub mod template;
+pub mod text;
+pub mod wheel;
+pub mod zone;

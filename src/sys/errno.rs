@@ -1,0 +1,58 @@
+//! The kernel's error numbers as values that print the system's own words (errno(3), strerror(3)).
+
+use std::ffi::CStr;
+use std::fmt;
+
+/// An error number of the kernel.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Errno(pub i32);
+
+impl Errno {
+    /// Would block: nothing to read, or no room to write.
+    pub const EAGAIN: Errno = Errno(libc::EAGAIN);
+    /// No such child.
+    pub const ECHILD: Errno = Errno(libc::ECHILD);
+    /// A call was interrupted by a signal.
+    pub const EINTR: Errno = Errno(libc::EINTR);
+    /// An invalid argument.
+    pub const EINVAL: Errno = Errno(libc::EINVAL);
+    /// Too many links on the way, or a link where none may be.
+    pub const ELOOP: Errno = Errno(libc::ELOOP);
+    /// No descriptor left in this process.
+    pub const EMFILE: Errno = Errno(libc::EMFILE);
+    /// No such file.
+    pub const ENOENT: Errno = Errno(libc::ENOENT);
+    /// No space on the device, or no inotify watch left.
+    pub const ENOSPC: Errno = Errno(libc::ENOSPC);
+    /// A system call that this kernel does not have.
+    #[cfg(target_pointer_width = "32")]
+    pub const ENOSYS: Errno = Errno(libc::ENOSYS);
+    /// Not a directory.
+    pub const ENOTDIR: Errno = Errno(libc::ENOTDIR);
+    /// A pipe that nobody reads any more.
+    pub const EPIPE: Errno = Errno(libc::EPIPE);
+
+    /// The error of the call that has just failed on this thread.
+    pub(super) fn last() -> Errno {
+        // SAFETY: __errno_location(3) returns the calling thread's own errno, valid while the thread lives.
+        Errno(unsafe { *libc::__errno_location() })
+    }
+}
+
+impl fmt::Display for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = [0; 128];
+        // SAFETY: strerror_r (XSI form) writes at most `len` bytes with a NUL into the buffer that is ours.
+        let failed = unsafe { libc::strerror_r(self.0, text.as_mut_ptr().cast(), text.len()) } != 0;
+        match CStr::from_bytes_until_nul(&text) {
+            Ok(words) if !failed => f.write_str(&words.to_string_lossy()),
+            _ => write!(f, "error {}", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Errno({}: {self})", self.0)
+    }
+}

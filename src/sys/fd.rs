@@ -1,0 +1,122 @@
+//! Owned descriptors, and reading and writing through them.
+
+use super::{Errno, fs, gate};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+
+/// An owned descriptor; closed through the gate when it is dropped.
+#[derive(Debug)]
+pub struct Fd(RawFd);
+
+/// Standard output.
+pub const STDOUT: BorrowedFd<'static> = standard(libc::STDOUT_FILENO);
+/// Standard error.
+pub const STDERR: BorrowedFd<'static> = standard(libc::STDERR_FILENO);
+
+const fn standard(raw: RawFd) -> BorrowedFd<'static> {
+    // SAFETY: `ensure_standard` opens 0, 1 and 2 before anything else, and nothing of dogwatch closes them.
+    unsafe { BorrowedFd::borrow_raw(raw) }
+}
+
+impl Fd {
+    /// Takes ownership of what a system call has just handed out.
+    pub(super) fn new(raw: RawFd) -> Fd {
+        Fd(raw)
+    }
+}
+
+impl Drop for Fd {
+    fn drop(&mut self) {
+        // SAFETY: the descriptor is ours alone and is not used after this. An error of close(2) is not reported: what
+        // must be on disk has been fsynced before; and the descriptor is gone in any case (close(2), NOTES).
+        let _ = gate::once("close", || unsafe { libc::close(self.0) });
+    }
+}
+
+impl AsFd for Fd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: open as long as `self` lives.
+        unsafe { BorrowedFd::borrow_raw(self.0) }
+    }
+}
+
+/// Reads what is there into `buffer`; 0 is the end.
+pub fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize, Errno> {
+    // SAFETY: at most `len` <= buffer.len() bytes are written into a buffer that is borrowed mutably for the call.
+    gate::sized("read", buffer.len(), |len| unsafe { libc::read(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), len) })
+}
+
+/// Reads to the end; EFBIG where that is more than `most` bytes.
+pub fn read_all(fd: BorrowedFd<'_>, most: usize) -> Result<Vec<u8>, Errno> {
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 16 * 1024];
+    loop {
+        let n = read(fd, &mut buffer)?;
+        bytes.extend_from_slice(buffer.get(..n).unwrap_or_default());
+        match n {
+            0 => return Ok(bytes),
+            _ if bytes.len() > most => return Err(Errno(libc::EFBIG)),
+            _ => {}
+        }
+    }
+}
+
+/// Writes once; the answer is how much was taken.
+pub fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
+    // SAFETY: at most `len` <= bytes.len() bytes are read from a live slice.
+    gate::sized("write", bytes.len(), |len| unsafe { libc::write(fd.as_raw_fd(), bytes.as_ptr().cast(), len) })
+}
+
+/// Writes once to a socket without ever blocking, whatever its file status flags; a closed peer gives EPIPE.
+pub fn send_now(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    // SAFETY: at most `len` <= bytes.len() bytes are read from a live slice.
+    gate::sized("sendto", bytes.len(), |len| unsafe { libc::send(fd.as_raw_fd(), bytes.as_ptr().cast(), len, flags) })
+}
+
+/// Writes everything, or says why not.
+pub fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        match write(fd, bytes)? {
+            0 => return Err(Errno(libc::EIO)),
+            n => bytes = bytes.get(n..).unwrap_or_default(),
+        }
+    }
+    Ok(())
+}
+
+/// Opens /dev/null at each of 0, 1 and 2 that is closed, so that no file of ours is ever taken for standard error.
+pub fn ensure_standard() -> Result<(), Errno> {
+    for raw in libc::STDIN_FILENO..=libc::STDERR_FILENO {
+        // SAFETY: F_GETFD takes no argument and changes nothing.
+        if gate::call("fcntl", || unsafe { libc::fcntl(raw, libc::F_GETFD) }).is_err() {
+            // The lowest free number is `raw` itself, for those below are open by now.
+            // SAFETY: the path is a NUL-terminated constant.
+            gate::call("openat", || unsafe { libc::openat(libc::AT_FDCWD, c"/dev/null".as_ptr(), libc::O_RDWR) })?;
+        }
+    }
+    Ok(())
+}
+
+/// Keeps what dogwatch was started with above 2 from leaking into the commands that it starts: close_range(2) where
+/// the kernel has CLOSE_RANGE_CLOEXEC (5.11), else one descriptor of /proc/self/fd after the other.
+pub fn cloexec_inherited() {
+    const CLOSE_RANGE_CLOEXEC: libc::c_uint = 1 << 2;
+    // SAFETY: takes numbers only, and changes nothing but a flag.
+    let range = gate::call("close_range", || unsafe {
+        libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, CLOSE_RANGE_CLOEXEC)
+    });
+    if range.is_ok() {
+        return;
+    }
+    let Ok(listing) = fs::open(fs::CWD, b"/proc/self/fd", fs::Open::Directory) else { return };
+    let mut dir = super::dir::Reader::new();
+    while let Ok(true) = dir.fill(listing.as_fd()) {
+        for entry in dir.entries() {
+            let number = std::str::from_utf8(entry.name).ok().and_then(|name| name.parse::<RawFd>().ok());
+            if let Some(raw) = number.filter(|raw| *raw > libc::STDERR_FILENO) {
+                // SAFETY: sets a flag on a number; EBADF where it is closed by now.
+                let _ = gate::call("fcntl", || unsafe { libc::fcntl(raw, libc::F_SETFD, libc::FD_CLOEXEC) });
+            }
+        }
+    }
+}

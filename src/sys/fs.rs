@@ -1,0 +1,169 @@
+//! Files by descriptor: the at-functions (openat(2), statx(2), readlinkat(2), fchdir(2)).
+
+use super::{Errno, Fd, gate};
+use std::ffi::CString;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+// SAFETY: AT_FDCWD is no open descriptor and cannot be closed; only the at-functions are given it.
+/// The working directory as a place to start from; with an absolute path it does not matter which that is.
+pub const CWD: BorrowedFd<'static> = unsafe { BorrowedFd::borrow_raw(libc::AT_FDCWD) };
+
+/// What to open, and how. All are close-on-exec and never become the controlling terminal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Open {
+    /// A directory, to list and to watch it; a symbolic link as last component is followed.
+    Directory,
+    /// A directory; a symbolic link as last component is refused (ELOOP or ENOTDIR).
+    DirectoryNoFollow,
+    /// Only the place of a directory (O_PATH), following a link; works without read permission.
+    PlaceFollowing,
+    /// The same, refusing a link.
+    Place,
+    /// A regular file to read; refuses a link, and does not wait for the other end of a FIFO.
+    Read,
+    /// A file to read, also through a link; does not wait for the other end of a FIFO.
+    ReadFollowing,
+    /// To write without ever blocking: a FIFO, a terminal or a file that is there.
+    WriteNow,
+}
+
+impl Open {
+    fn flags(self) -> libc::c_int {
+        let own = match self {
+            Open::Directory => libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NONBLOCK,
+            Open::DirectoryNoFollow => libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_NONBLOCK,
+            Open::PlaceFollowing => libc::O_PATH | libc::O_DIRECTORY,
+            Open::Place => libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW,
+            Open::Read => libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK,
+            Open::ReadFollowing => libc::O_RDONLY | libc::O_NONBLOCK,
+            Open::WriteNow => libc::O_WRONLY | libc::O_NONBLOCK | libc::O_APPEND,
+        };
+        own | libc::O_CLOEXEC | libc::O_NOCTTY
+    }
+}
+
+/// Opens `path`, relative to `at`.
+pub fn open(at: BorrowedFd<'_>, path: &[u8], how: Open) -> Result<Fd, Errno> {
+    let path = terminated(path)?;
+    // SAFETY: the path is a live NUL-terminated string; no mode is needed, for nothing is created.
+    let raw = gate::call("openat", || unsafe { libc::openat(at.as_raw_fd(), path.as_ptr(), how.flags()) })?;
+    Ok(Fd::new(raw))
+}
+
+/// Makes an open directory the working directory.
+pub fn fchdir(dir: BorrowedFd<'_>) -> Result<(), Errno> {
+    // SAFETY: takes a descriptor that is open for the time of the borrow.
+    gate::call("fchdir", || unsafe { libc::fchdir(dir.as_raw_fd()) }).map(drop)
+}
+
+/// Makes the root directory the working directory.
+pub fn chdir_root() -> Result<(), Errno> {
+    // SAFETY: a NUL-terminated constant.
+    gate::call("chdir", || unsafe { libc::chdir(c"/".as_ptr()) }).map(drop)
+}
+
+/// The working directory's absolute path.
+fn current_dir() -> Result<Vec<u8>, Errno> {
+    let mut buffer = vec![0_u8; libc::PATH_MAX as usize];
+    // SAFETY: getcwd(2) writes at most `len` bytes into a buffer of that length and returns how many, NUL included.
+    let len = gate::sized("getcwd", buffer.len(), |_| unsafe {
+        libc::syscall(libc::SYS_getcwd, buffer.as_mut_ptr(), buffer.len()) as isize
+    })?;
+    buffer.truncate(len.saturating_sub(1));
+    // The kernel says "(unreachable)/…" for a directory outside the process's root (getcwd(3)).
+    if buffer.first() == Some(&b'/') { Ok(buffer) } else { Err(Errno::ENOENT) }
+}
+
+/// A path made absolute by the working directory; what it names is not looked at.
+pub fn absolute(path: &[u8]) -> Result<Vec<u8>, Errno> {
+    if path.starts_with(b"/") { Ok(path.to_vec()) } else { Ok([&current_dir()?[..], b"/", path].concat()) }
+}
+
+/// What a symbolic link holds.
+pub fn read_link(at: BorrowedFd<'_>, path: &[u8]) -> Result<Vec<u8>, Errno> {
+    let path = terminated(path)?;
+    let mut buffer = vec![0_u8; libc::PATH_MAX as usize];
+    // SAFETY: a live NUL-terminated path, and at most `len` <= buffer.len() bytes written into our buffer.
+    let len = gate::sized("readlinkat", buffer.len(), |len| unsafe {
+        libc::readlinkat(at.as_raw_fd(), path.as_ptr(), buffer.as_mut_ptr().cast(), len)
+    })?;
+    buffer.truncate(len);
+    Ok(buffer)
+}
+
+/// What kind of file it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link.
+    Symlink,
+    /// A named or unnamed pipe.
+    Fifo,
+    /// A socket.
+    Socket,
+    /// A character device.
+    Character,
+    /// A block device.
+    Block,
+    /// Not told (some file systems leave it out of their directories).
+    Unknown,
+}
+
+/// What statx(2) says of a file.
+#[derive(Clone, Copy, Debug)]
+pub struct Stat {
+    /// Its kind.
+    pub kind: Kind,
+    /// Permission bits with setuid, setgid and sticky (0o7777).
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Device number of the file system, as statx splits it.
+    pub dev: (u32, u32),
+    /// Inode number.
+    pub ino: u64,
+}
+
+/// Looks at `path` relative to `at` without following a link as last component; an empty path is `at` itself.
+pub fn stat(at: BorrowedFd<'_>, path: &[u8]) -> Result<Stat, Errno> {
+    let path = terminated(path)?;
+    let mut buffer = MaybeUninit::<libc::statx>::zeroed();
+    let flags = libc::AT_SYMLINK_NOFOLLOW | libc::AT_EMPTY_PATH | libc::AT_NO_AUTOMOUNT;
+    // SAFETY: a live NUL-terminated path, and a buffer of statx's own type to write into.
+    gate::call("statx", || unsafe {
+        libc::statx(at.as_raw_fd(), path.as_ptr(), flags, libc::STATX_BASIC_STATS, buffer.as_mut_ptr())
+    })?;
+    // SAFETY: all bytes were zeroed, which is a valid value of this struct of integers, then the kernel filled it.
+    let found = unsafe { buffer.assume_init() };
+    let mode = u32::from(found.stx_mode);
+    Ok(Stat {
+        kind: kind_of_mode(mode),
+        mode: mode & 0o7777,
+        uid: found.stx_uid,
+        dev: (found.stx_dev_major, found.stx_dev_minor),
+        ino: found.stx_ino,
+    })
+}
+
+/// The file type bits of a mode (inode(7)); a directory entry's `d_type` is the same number shifted right by 12.
+pub(super) fn kind_of_mode(mode: u32) -> Kind {
+    match mode & libc::S_IFMT {
+        libc::S_IFREG => Kind::File,
+        libc::S_IFDIR => Kind::Directory,
+        libc::S_IFLNK => Kind::Symlink,
+        libc::S_IFIFO => Kind::Fifo,
+        libc::S_IFSOCK => Kind::Socket,
+        libc::S_IFCHR => Kind::Character,
+        libc::S_IFBLK => Kind::Block,
+        _ => Kind::Unknown,
+    }
+}
+
+/// A path as the kernel takes it; one with a NUL inside names no file.
+fn terminated(path: &[u8]) -> Result<CString, Errno> {
+    CString::new(path).map_err(|_| Errno::EINVAL)
+}

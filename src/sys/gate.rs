@@ -1,0 +1,193 @@
+//! The one errno gate: every system call that dogwatch makes passes here and comes out as a `Result`.
+//!
+//! A call that a signal interrupts is made again here, but for [`once`]'s (close(2) must not be repeated on Linux,
+//! ppoll(2) belongs to the loop). In the test build (feature `fault`) each passage is a numbered point of its
+//! process, at which the environment can ask for a failure:
+//!
+//! - `DOGWATCH_FAULT=main:17=ENOMEM` the 17th call fails with that errno without being made; several, with commas;
+//!   `=short` lets a read or write move only half of its bytes; `=kill` ends the process before the call, by SIGKILL.
+//! - `DOGWATCH_FAULT_LOG=FILE` every point appends `main:17 openat` to FILE.
+//!
+//! What no point stands for: the allocator's brk and mmap, the calls inside posix_spawn, clocks read through the
+//! vDSO, what the run-time does before `main`, and the end of the process itself.
+
+use super::errno::Errno;
+
+/// -1 is how every C wrapper of a system call says that `errno` tells why.
+pub(super) trait MinusOne: Copy {
+    fn is_minus_one(self) -> bool;
+}
+
+impl MinusOne for i32 {
+    fn is_minus_one(self) -> bool {
+        self == -1
+    }
+}
+
+impl MinusOne for i64 {
+    fn is_minus_one(self) -> bool {
+        self == -1
+    }
+}
+
+impl MinusOne for isize {
+    fn is_minus_one(self) -> bool {
+        self == -1
+    }
+}
+
+/// Makes a call until no signal interrupts it; `name` is the system call's.
+pub(super) fn call<T: MinusOne>(name: &'static str, mut f: impl FnMut() -> T) -> Result<T, Errno> {
+    loop {
+        match once(name, &mut f) {
+            Err(Errno::EINTR) => {}
+            result => return result,
+        }
+    }
+}
+
+/// Makes a call a single time.
+pub(super) fn once<T: MinusOne>(name: &'static str, f: impl FnOnce() -> T) -> Result<T, Errno> {
+    point(name)?;
+    let value = f();
+    if value.is_minus_one() { Err(Errno::last()) } else { Ok(value) }
+}
+
+/// Moves up to `len` bytes by a read or write that `f(len)` makes; the answer is how many were moved.
+pub(super) fn sized(name: &'static str, len: usize, mut f: impl FnMut(usize) -> isize) -> Result<usize, Errno> {
+    loop {
+        let result = match point(name) {
+            Ok(Passage::Whole) => move_bytes(len, &mut f),
+            Ok(Passage::Short) => move_bytes((len / 2).max(1).min(len), &mut f),
+            Err(errno) => Err(errno),
+        };
+        match result {
+            Err(Errno::EINTR) => {}
+            result => return result,
+        }
+    }
+}
+
+fn move_bytes(len: usize, f: &mut impl FnMut(usize) -> isize) -> Result<usize, Errno> {
+    usize::try_from(f(len)).map_err(|_| Errno::last())
+}
+
+/// Makes a call that returns its error number itself instead of setting errno (the posix_spawn family).
+pub(super) fn direct(name: &'static str, mut f: impl FnMut() -> i32) -> Result<(), Errno> {
+    loop {
+        let result = point(name).and_then(|_| match f() {
+            0 => Ok(()),
+            errno => Err(Errno(errno)),
+        });
+        match result {
+            Err(Errno::EINTR) => {}
+            result => return result,
+        }
+    }
+}
+
+/// How a call may pass its point.
+enum Passage {
+    Whole,
+    #[cfg_attr(not(feature = "fault"), expect(dead_code, reason = "only the test build asks for it"))]
+    Short,
+}
+
+#[cfg(not(feature = "fault"))]
+#[inline(always)]
+fn point(_name: &'static str) -> Result<Passage, Errno> {
+    Ok(Passage::Whole)
+}
+
+#[cfg(feature = "fault")]
+use fault::point;
+
+/// The test build's half of the gate: it counts points and makes the chosen ones fail.
+#[cfg(feature = "fault")]
+mod fault {
+    use super::{Errno, Passage};
+    use std::ffi::CString;
+    use std::os::unix::ffi::OsStringExt;
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    /// What is asked of the points of this process, read once from the environment.
+    struct Plan {
+        faults: Vec<(u32, Action)>,
+        log: Option<i32>,
+    }
+
+    enum Action {
+        Fail(Errno),
+        Short,
+        Kill,
+    }
+
+    static PLAN: OnceLock<Plan> = OnceLock::new();
+    static POINTS: AtomicU32 = AtomicU32::new(0);
+
+    /// Errors that tests ask for by name.
+    const NAMES: &[(&str, i32)] = &[
+        ("EAGAIN", libc::EAGAIN),
+        ("EINTR", libc::EINTR),
+        ("EIO", libc::EIO),
+        ("EMFILE", libc::EMFILE),
+        ("ENOMEM", libc::ENOMEM),
+        ("ENOSPC", libc::ENOSPC),
+        ("ENOSYS", libc::ENOSYS),
+    ];
+
+    pub(super) fn point(name: &'static str) -> Result<Passage, Errno> {
+        let plan = PLAN.get_or_init(Plan::from_environment);
+        let number = POINTS.fetch_add(1, Ordering::Relaxed) + 1;
+        if let Some(fd) = plan.log {
+            let line = format!("main:{number} {name}\n");
+            // SAFETY: the pointer and length are those of a live string. The result does not matter: a test that
+            // misses a line says so itself.
+            unsafe { libc::write(fd, line.as_ptr().cast(), line.len()) };
+        }
+        match plan.faults.iter().find(|(n, _)| *n == number) {
+            Some((_, Action::Fail(errno))) => Err(*errno),
+            Some((_, Action::Short)) => Ok(Passage::Short),
+            Some((_, Action::Kill)) => {
+                // SAFETY: raise(3) takes no pointers; SIGKILL ends the process here, which is what was asked for.
+                unsafe { libc::raise(libc::SIGKILL) };
+                Ok(Passage::Whole)
+            }
+            None => Ok(Passage::Whole),
+        }
+    }
+
+    impl Plan {
+        /// A word that is not understood is a mistake in a test, and must not pass for a run without faults.
+        fn from_environment() -> Plan {
+            let text = std::env::var("DOGWATCH_FAULT").unwrap_or_default();
+            let mut faults = Vec::new();
+            for word in text.split(',').filter(|word| !word.is_empty()) {
+                match parse(word) {
+                    Some(fault) => faults.push(fault),
+                    None => std::process::abort(),
+                }
+            }
+            Plan { faults, log: std::env::var_os("DOGWATCH_FAULT_LOG").and_then(|path| open_log(path.into_vec())) }
+        }
+    }
+
+    fn parse(word: &str) -> Option<(u32, Action)> {
+        let (number, action) = word.strip_prefix("main:")?.split_once('=')?;
+        let action = match action {
+            "short" => Action::Short,
+            "kill" => Action::Kill,
+            name => Action::Fail(Errno(NAMES.iter().find(|(known, _)| *known == name)?.1)),
+        };
+        Some((number.parse().ok()?, action))
+    }
+
+    fn open_log(path: Vec<u8>) -> Option<i32> {
+        let path = CString::new(path).ok()?;
+        let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | libc::O_CLOEXEC;
+        // SAFETY: the path is a live NUL-terminated string. Not through the gate: this is the gate.
+        let fd = unsafe { libc::open(path.as_ptr(), flags, 0o600) };
+        (fd >= 0).then_some(fd)
+    }
+}

@@ -1,0 +1,164 @@
+//! inotify(7): one instance, raw records.
+
+use super::{Errno, Fd, fd, gate};
+use std::fmt;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+/// A watch descriptor: the kernel's number for one watched inode of one instance, handed out cyclically.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Wd(pub i32);
+
+impl Wd {
+    /// What stands in a record that tells that the queue overflowed.
+    pub const OVERFLOW: Wd = Wd(-1);
+}
+
+/// Event bits of inotify(7); bits that this program does not know are kept.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Mask(pub u32);
+
+impl Mask {
+    /// What the record is about is a directory.
+    pub const ISDIR: Mask = Mask(libc::IN_ISDIR);
+    /// A file was accessed.
+    pub const ACCESS: Mask = Mask(libc::IN_ACCESS);
+    /// Metadata changed.
+    pub const ATTRIB: Mask = Mask(libc::IN_ATTRIB);
+    /// A file that was not open for writing was closed.
+    pub const CLOSE_NOWRITE: Mask = Mask(libc::IN_CLOSE_NOWRITE);
+    /// A file that was open for writing was closed.
+    pub const CLOSE_WRITE: Mask = Mask(libc::IN_CLOSE_WRITE);
+    /// A name appeared in a directory.
+    pub const CREATE: Mask = Mask(libc::IN_CREATE);
+    /// A name went from a directory.
+    pub const DELETE: Mask = Mask(libc::IN_DELETE);
+    /// The watched inode itself is gone.
+    pub const DELETE_SELF: Mask = Mask(libc::IN_DELETE_SELF);
+    /// A watch was removed.
+    pub const IGNORED: Mask = Mask(libc::IN_IGNORED);
+    /// A file was written to or truncated.
+    pub const MODIFY: Mask = Mask(libc::IN_MODIFY);
+    /// The watched inode itself was renamed.
+    pub const MOVE_SELF: Mask = Mask(libc::IN_MOVE_SELF);
+    /// A name was renamed away.
+    pub const MOVED_FROM: Mask = Mask(libc::IN_MOVED_FROM);
+    /// A name was renamed to here.
+    pub const MOVED_TO: Mask = Mask(libc::IN_MOVED_TO);
+    /// A file was opened.
+    pub const OPEN: Mask = Mask(libc::IN_OPEN);
+    /// The queue overflowed, and events are lost.
+    pub const Q_OVERFLOW: Mask = Mask(libc::IN_Q_OVERFLOW);
+    /// The file system was unmounted.
+    pub const UNMOUNT: Mask = Mask(libc::IN_UNMOUNT);
+
+    /// Whether any bit of `other` is set.
+    pub fn any(self, other: Mask) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Both together.
+    pub const fn with(self, other: Mask) -> Mask {
+        Mask(self.0 | other.0)
+    }
+}
+
+impl fmt::Debug for Mask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Mask({:#x})", self.0)
+    }
+}
+
+/// One record of the queue.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Record<'a> {
+    /// Whose record it is.
+    pub wd: Wd,
+    /// What happened.
+    pub mask: Mask,
+    /// The same for both halves of a rename, else 0.
+    pub cookie: u32,
+    /// The name within the watched directory; empty where the record is about the watched inode itself.
+    pub name: &'a [u8],
+}
+
+/// An inotify instance.
+pub struct Inotify {
+    fd: Fd,
+}
+
+/// One inode's watches can hold 64 KiB of records between two reads; a record is at most 16 + 256 bytes.
+pub const BUFFER: usize = 64 * 1024;
+
+impl Inotify {
+    /// A new instance; reads do not block.
+    pub fn new() -> Result<Inotify, Errno> {
+        // SAFETY: takes flags only.
+        let raw = gate::call("inotify_init1", || unsafe { libc::inotify_init1(libc::IN_NONBLOCK | libc::IN_CLOEXEC) })?;
+        Ok(Inotify { fd: Fd::new(raw) })
+    }
+
+    /// Watches the working directory. Paths are not taken: a swapped link would lead them astray, and they end at
+    /// 4,095 bytes. The mask of an inode that is watched already is replaced, and its wd is the same as before.
+    pub fn watch_here(&self, mask: Mask) -> Result<Wd, Errno> {
+        let mask = mask.0 | libc::IN_ONLYDIR | libc::IN_EXCL_UNLINK;
+        // SAFETY: a NUL-terminated constant and a descriptor that lives.
+        let wd = gate::call("inotify_add_watch", || unsafe {
+            libc::inotify_add_watch(self.fd.as_fd().as_raw_fd(), c".".as_ptr(), mask)
+        })?;
+        Ok(Wd(wd))
+    }
+
+    /// Ends a watch; its IN_IGNORED comes through the queue. EINVAL where the kernel has ended it already.
+    pub fn unwatch(&self, wd: Wd) -> Result<(), Errno> {
+        // SAFETY: takes numbers only.
+        gate::call("inotify_rm_watch", || unsafe { libc::inotify_rm_watch(self.fd.as_fd().as_raw_fd(), wd.0) })
+            .map(drop)
+    }
+
+    /// Reads what the queue holds, up to the buffer's length; no records where it is empty.
+    pub fn read<'b>(&self, buffer: &'b mut [u8]) -> Result<Records<'b>, Errno> {
+        match fd::read(self.fd.as_fd(), buffer) {
+            Ok(len) => Ok(Records { rest: buffer.get(..len).unwrap_or_default() }),
+            Err(Errno::EAGAIN) => Ok(Records { rest: &[] }),
+            Err(errno) => Err(errno),
+        }
+    }
+}
+
+impl AsFd for Inotify {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// The records of one read, in the kernel's order. Whatever the bytes are, iterating ends and stays within them.
+#[derive(Clone, Debug)]
+pub struct Records<'b> {
+    rest: &'b [u8],
+}
+
+impl<'b> Records<'b> {
+    /// Records from bytes as the kernel lays them out (inotify(7), "Reading events").
+    #[cfg(test)]
+    pub fn new(bytes: &'b [u8]) -> Records<'b> {
+        Records { rest: bytes }
+    }
+
+    /// How many bytes are left.
+    pub fn len(&self) -> usize {
+        self.rest.len()
+    }
+}
+
+impl<'b> Iterator for Records<'b> {
+    type Item = Record<'b>;
+
+    fn next(&mut self) -> Option<Record<'b>> {
+        let (header, rest) = self.rest.split_at_checked(16)?;
+        let word = |at: usize| Some(u32::from_ne_bytes(*header.get(at..at + 4)?.first_chunk()?));
+        let (name, rest) = rest.split_at_checked(usize::try_from(word(12)?).ok()?)?;
+        self.rest = rest;
+        let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
+        Some(Record { wd: Wd(word(0)? as i32), mask: Mask(word(4)?), cookie: word(8)?, name: name.get(..end)? })
+    }
+}

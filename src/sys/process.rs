@@ -1,0 +1,36 @@
+//! This process: its ids.
+
+use super::fs;
+use std::os::fd::BorrowedFd;
+
+/// A child's process id: above 1.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Pid(libc::pid_t);
+
+impl Pid {
+    /// A pid that posix_spawn handed out.
+    pub(super) fn new(raw: libc::pid_t) -> Option<Pid> {
+        (raw > 1).then_some(Pid(raw))
+    }
+
+    /// The number.
+    pub fn raw(self) -> i32 {
+        self.0
+    }
+}
+
+/// The effective user id; 0 is root.
+pub fn effective_uid() -> u32 {
+    // SAFETY: takes nothing, and cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+/// Whether `fd` is the journal's stream that systemd connected: `JOURNAL_STREAM` names its device and inode
+/// (systemd.exec(5)). The comparison keeps a child that redirected its stderr from prefixing lines.
+pub fn is_journal(fd: BorrowedFd<'_>, journal_stream: &[u8]) -> bool {
+    let Some(at) = journal_stream.iter().position(|byte| *byte == b':') else { return false };
+    let number = |text: &[u8]| std::str::from_utf8(text).ok().and_then(|text| text.parse::<u64>().ok());
+    let (device, inode) = journal_stream.split_at(at);
+    let (Some(device), Some(inode)) = (number(device), inode.get(1..).and_then(number)) else { return false };
+    fs::stat(fd, b"").is_ok_and(|found| libc::makedev(found.dev.0, found.dev.1) == device && found.ino == inode)
+}

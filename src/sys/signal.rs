@@ -1,0 +1,111 @@
+//! Signals as something to read: they are blocked for good and arrive by signalfd(2). Nothing runs in a handler.
+
+use super::process::Pid;
+use super::{Errno, Fd, fd, gate};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// A signal that the loop knows what to do with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Signal {
+    /// SIGTERM.
+    Term,
+    /// SIGINT.
+    Int,
+    /// SIGHUP.
+    Hup,
+    /// SIGCHLD: at least one child has ended.
+    Child,
+    /// Any other of the set.
+    Other(u32),
+}
+
+/// What a process group is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Order {
+    /// SIGTERM: end, please.
+    Term,
+    /// SIGKILL.
+    Kill,
+}
+
+/// The signals that the loop reads.
+const READ: [libc::c_int; 4] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGCHLD];
+
+/// The signalfd.
+pub struct Signals {
+    fd: Fd,
+}
+
+impl Signals {
+    /// Blocks the loop's signals, gives SIGCHLD its default disposition back (inherited as ignored, the kernel would
+    /// reap children without a word: sigaction(2), NOTES), and opens the descriptor to read them from.
+    pub fn new() -> Result<Signals, Errno> {
+        let set = set_of(&READ);
+        // SAFETY: a live set, and no old one asked for. dogwatch has one thread.
+        gate::call("rt_sigprocmask", || unsafe {
+            libc::sigprocmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut())
+        })?;
+        default_disposition(libc::SIGCHLD)?;
+        // SAFETY: a live set; -1 asks for a new descriptor.
+        let raw = gate::call("signalfd4", || unsafe {
+            libc::signalfd(-1, &raw const set, libc::SFD_NONBLOCK | libc::SFD_CLOEXEC)
+        })?;
+        Ok(Signals { fd: Fd::new(raw) })
+    }
+
+    /// The next signal that has come, if any.
+    pub fn next(&self) -> Result<Option<Signal>, Errno> {
+        let mut info = [0_u8; size_of::<libc::signalfd_siginfo>()];
+        match fd::read(self.fd.as_fd(), &mut info) {
+            Ok(_) => {}
+            Err(Errno::EAGAIN) => return Ok(None),
+            Err(errno) => return Err(errno),
+        }
+        // `ssi_signo` is the structure's first word (signalfd(2)).
+        let number = info.first_chunk().map_or(0, |word| u32::from_ne_bytes(*word));
+        Ok(Some(match number as i32 {
+            libc::SIGTERM => Signal::Term,
+            libc::SIGINT => Signal::Int,
+            libc::SIGHUP => Signal::Hup,
+            libc::SIGCHLD => Signal::Child,
+            _ => Signal::Other(number),
+        }))
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Tells a whole process group; ESRCH where nobody of it is left.
+pub fn order_group(leader: Pid, order: Order) -> Result<(), Errno> {
+    let signal = match order {
+        Order::Term => libc::SIGTERM,
+        Order::Kill => libc::SIGKILL,
+    };
+    // SAFETY: takes numbers only. A Pid is never 0 or 1, so neither our own group nor everybody is meant.
+    gate::call("kill", || unsafe { libc::kill(-leader.raw(), signal) }).map(drop)
+}
+
+fn default_disposition(signal: libc::c_int) -> Result<(), Errno> {
+    // SAFETY: all zero is SIG_DFL with no flags and an empty mask.
+    let action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
+    // SAFETY: a live structure; no old one asked for.
+    gate::call("rt_sigaction", || unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) }).map(drop)
+}
+
+/// A set with these signals in it.
+pub(super) fn set_of(signals: &[libc::c_int]) -> libc::sigset_t {
+    let mut set = MaybeUninit::<libc::sigset_t>::zeroed();
+    // SAFETY: sigemptyset initialises the set that it is given, and fails for no valid pointer.
+    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+    for signal in signals {
+        // SAFETY: an initialised set; a number that is no signal gives EINVAL and changes nothing.
+        unsafe { libc::sigaddset(set.as_mut_ptr(), *signal) };
+    }
+    // SAFETY: initialised by sigemptyset above.
+    unsafe { set.assume_init() }
+}

@@ -1,0 +1,137 @@
+//! Starting programs by posix_spawn(3), and waiting for them.
+//!
+//! posix_spawn and not fork: with a large heap, fork would copy page tables for milliseconds. The child gets a process
+//! group of its own, an empty signal mask, default dispositions, /dev/null as standard input and the parent's working
+//! directory, which between two turns of the loop is `/`. All of our descriptors are close-on-exec.
+
+use super::process::Pid;
+use super::signal::set_of;
+use super::{Errno, gate};
+use std::ffi::{CString, c_char};
+use std::mem::MaybeUninit;
+
+/// A program with its arguments and its whole environment, as execve(2) takes them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Program {
+    /// Arguments; the first is also the file to run: a path if it holds a slash, else looked for in PATH.
+    pub argv: Vec<CString>,
+    /// `NAME=value` each.
+    pub env: Vec<CString>,
+}
+
+/// How a child ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Exit {
+    /// It exited with this status.
+    Code(i32),
+    /// A signal ended it.
+    Signal(i32),
+}
+
+impl Exit {
+    /// Whether it succeeded.
+    pub fn is_success(self) -> bool {
+        self == Exit::Code(0)
+    }
+}
+
+/// Starts a program. An error is the program's too: with glibc and musl, a failing execve(2) is reported here.
+pub fn spawn(program: &Program) -> Result<Pid, Errno> {
+    let argv = pointers(&program.argv);
+    let envp = pointers(&program.env);
+    let file = program.argv.first().ok_or(Errno::EINVAL)?;
+    let attributes = Attributes::new()?;
+    let actions = Actions::new()?;
+    let mut pid: libc::pid_t = 0;
+    // SAFETY: argv and envp are NULL-terminated arrays of pointers to strings that `program` keeps alive; attributes
+    // and actions are initialised and live.
+    gate::direct("posix_spawn", || unsafe {
+        libc::posix_spawnp(
+            &raw mut pid,
+            file.as_ptr(),
+            actions.0.as_ptr(),
+            attributes.0.as_ptr(),
+            argv.as_ptr(),
+            envp.as_ptr(),
+        )
+    })?;
+    Pid::new(pid).ok_or(Errno::ECHILD)
+}
+
+/// Whether this child has ended, and how; it is reaped then. ECHILD where there is no such child (any more).
+pub fn reap(pid: Pid) -> Result<Option<Exit>, Errno> {
+    let mut status = 0;
+    // SAFETY: writes into a live int.
+    let found = gate::call("wait4", || unsafe { libc::waitpid(pid.raw(), &raw mut status, libc::WNOHANG) })?;
+    Ok((found != 0).then(|| {
+        if libc::WIFSIGNALED(status) {
+            Exit::Signal(libc::WTERMSIG(status))
+        } else {
+            Exit::Code(libc::WEXITSTATUS(status))
+        }
+    }))
+}
+
+fn pointers(strings: &[CString]) -> Vec<*mut c_char> {
+    strings.iter().map(|string| string.as_ptr().cast_mut()).chain([std::ptr::null_mut()]).collect()
+}
+
+fn checked(result: libc::c_int) -> Result<(), Errno> {
+    if result == 0 { Ok(()) } else { Err(Errno(result)) }
+}
+
+/// posix_spawnattr_t: own group, empty mask, default dispositions.
+struct Attributes(Box<MaybeUninit<libc::posix_spawnattr_t>>);
+
+impl Attributes {
+    fn new() -> Result<Attributes, Errno> {
+        let mut raw = Box::new(MaybeUninit::uninit());
+        // SAFETY: init writes the structure, which nobody else has yet.
+        checked(unsafe { libc::posix_spawnattr_init(raw.as_mut_ptr()) })?;
+        let mut attributes = Attributes(raw);
+        let this = attributes.0.as_mut_ptr();
+        let flags = libc::POSIX_SPAWN_SETPGROUP | libc::POSIX_SPAWN_SETSIGMASK | libc::POSIX_SPAWN_SETSIGDEF;
+        let empty = set_of(&[]);
+        let all: Vec<libc::c_int> = (1..32).filter(|n| *n != libc::SIGKILL && *n != libc::SIGSTOP).collect();
+        let all = set_of(&all);
+        // SAFETY: `this` is initialised.
+        checked(unsafe { libc::posix_spawnattr_setflags(this, flags as libc::c_short) })?;
+        // SAFETY: `this` is initialised; 0 asks for a group of the child's own.
+        checked(unsafe { libc::posix_spawnattr_setpgroup(this, 0) })?;
+        // SAFETY: `this` and the set are initialised.
+        checked(unsafe { libc::posix_spawnattr_setsigmask(this, &raw const empty) })?;
+        // SAFETY: `this` and the set are initialised.
+        checked(unsafe { libc::posix_spawnattr_setsigdefault(this, &raw const all) })?;
+        Ok(attributes)
+    }
+}
+
+impl Drop for Attributes {
+    fn drop(&mut self) {
+        // SAFETY: initialised in `new`, and not used after this.
+        unsafe { libc::posix_spawnattr_destroy(self.0.as_mut_ptr()) };
+    }
+}
+
+/// posix_spawn_file_actions_t: /dev/null as standard input.
+struct Actions(Box<MaybeUninit<libc::posix_spawn_file_actions_t>>);
+
+impl Actions {
+    fn new() -> Result<Actions, Errno> {
+        let mut raw = Box::new(MaybeUninit::uninit());
+        // SAFETY: init writes the structure, which nobody else has yet.
+        checked(unsafe { libc::posix_spawn_file_actions_init(raw.as_mut_ptr()) })?;
+        let mut actions = Actions(raw);
+        let (this, path) = (actions.0.as_mut_ptr(), c"/dev/null".as_ptr());
+        // SAFETY: `this` is initialised; the path is a constant.
+        checked(unsafe { libc::posix_spawn_file_actions_addopen(this, libc::STDIN_FILENO, path, libc::O_RDONLY, 0) })?;
+        Ok(actions)
+    }
+}
+
+impl Drop for Actions {
+    fn drop(&mut self) {
+        // SAFETY: initialised in `new`, and not used after this.
+        unsafe { libc::posix_spawn_file_actions_destroy(self.0.as_mut_ptr()) };
+    }
+}

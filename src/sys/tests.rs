@@ -1,0 +1,34 @@
+//! The wrappers' own parsers, with bytes that no kernel sends.
+
+use super::inotify::{Mask, Record, Records, Wd};
+
+fn record(wd: i32, mask: u32, cookie: u32, name: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    bytes.extend(wd.to_ne_bytes());
+    for word in [mask, cookie, name.len() as u32] {
+        bytes.extend(word.to_ne_bytes());
+    }
+    bytes.extend(name);
+    bytes
+}
+
+#[test]
+fn records_are_cut_at_the_first_nul_and_may_lack_one() {
+    let bytes = [record(3, 0x100, 7, b"ab\0\0"), record(-1, 0x4000, 0, b""), record(4, 2, 0, b"abcd")].concat();
+    let expected = [
+        Record { wd: Wd(3), mask: Mask::CREATE, cookie: 7, name: b"ab" },
+        Record { wd: Wd::OVERFLOW, mask: Mask::Q_OVERFLOW, cookie: 0, name: b"" },
+        Record { wd: Wd(4), mask: Mask::MODIFY, cookie: 0, name: b"abcd" },
+    ];
+    assert_eq!(Records::new(&bytes).collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn any_bytes_end_without_going_astray() {
+    let whole = [record(1, 2, 3, b"name\0\0\0\0"), record(1, 2, 3, &[b'x'; 256])].concat();
+    for cut in 0..whole.len() {
+        assert!(Records::new(&whole[..cut]).count() < 2);
+    }
+    let lying = record(1, 2, 3, b"").iter().take(12).copied().chain(u32::MAX.to_ne_bytes()).collect::<Vec<_>>();
+    assert_eq!(Records::new(&lying).count(), 0);
+}

@@ -1,0 +1,198 @@
+//! A scratch directory with a daemon in it, which is gone at the end of the test however that ends.
+#![allow(dead_code, reason = "each test program uses its part of it")]
+
+use rustix::process::{Pid, Signal, kill_process};
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// What a condition may take on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Waits for a condition, and fails loudly if it never comes true.
+#[track_caller]
+pub fn wait_until(what: &str, condition: impl FnMut() -> bool) {
+    assert!(comes_true(DEADLINE, condition), "never: {what}");
+}
+
+/// Whether a condition comes true in time.
+pub fn comes_true(within: Duration, mut condition: impl FnMut() -> bool) -> bool {
+    let end = Instant::now() + within;
+    while !condition() {
+        if Instant::now() > end {
+            return false;
+        }
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+    true
+}
+
+/// Says why a test does not run here; in CI that is a failure.
+#[track_caller]
+pub fn skip(reason: &str) {
+    assert!(std::env::var_os("CI").is_none(), "cannot run here, and in CI nothing is skipped: {reason}");
+    println!("SKIPPED: {reason}");
+}
+
+/// Whether the tests run as root.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// The program under test.
+pub fn dogwatch() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dogwatch"));
+    command.env_remove("JOURNAL_STREAM").env("TZ", "UTC0");
+    command
+}
+
+/// A directory of the test's own, with `src` in it to be watched.
+pub struct Scratch {
+    dir: tempfile::TempDir,
+}
+
+impl Scratch {
+    /// A fresh one, which only its owner can write to, as the daemon wants it.
+    pub fn new() -> Scratch {
+        let scratch = Scratch { dir: tempfile::tempdir().unwrap() };
+        fs::create_dir(scratch.src()).unwrap();
+        scratch
+    }
+
+    /// A path in it.
+    pub fn path(&self, name: impl AsRef<OsStr>) -> PathBuf {
+        self.dir.path().join(name.as_ref())
+    }
+
+    /// The directory to be watched.
+    pub fn src(&self) -> PathBuf {
+        self.path("src")
+    }
+
+    /// A file's text, empty while it is not there.
+    pub fn read(&self, name: &str) -> String {
+        String::from_utf8_lossy(&fs::read(self.path(name)).unwrap_or_default()).into_owned()
+    }
+
+    /// Writes an executable script.
+    pub fn script(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    /// Writes a configuration in which `SRC` and `DIR` stand for the watched and the scratch directory.
+    pub fn config(&self, text: &str) -> PathBuf {
+        let path = self.path("dogwatch.conf");
+        let text = text.replace("SRC", self.src().to_str().unwrap()).replace("DIR", self.dir.path().to_str().unwrap());
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Starts a daemon and waits until it is ready.
+    pub fn start(&self, config: &str) -> Daemon {
+        let config = self.config(config);
+        self.start_with(dogwatch().arg("daemon").arg("-c").arg(config))
+    }
+
+    /// Starts a daemon by this command, its log and its commands' output in files, and waits until it is ready.
+    pub fn start_with(&self, command: &mut Command) -> Daemon {
+        let daemon = self.spawn(command);
+        wait_until("the daemon is ready", || daemon.log().contains("ready, directories watched"));
+        daemon
+    }
+
+    /// The same without waiting.
+    pub fn spawn(&self, command: &mut Command) -> Daemon {
+        let file = |name| File::create(self.path(name)).unwrap();
+        let child = command.stdin(Stdio::null()).stdout(file("out")).stderr(file("log")).spawn().unwrap();
+        Daemon { child, log: self.path("log"), out: self.path("out") }
+    }
+}
+
+/// A daemon that runs.
+pub struct Daemon {
+    child: Child,
+    log: PathBuf,
+    out: PathBuf,
+}
+
+impl Daemon {
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        text(&self.log)
+    }
+
+    /// What its commands have printed so far.
+    pub fn out(&self) -> String {
+        text(&self.out)
+    }
+
+    /// Waits for words in the log.
+    #[track_caller]
+    pub fn await_log(&self, words: &str) {
+        let seen = comes_true(DEADLINE, || self.log().contains(words));
+        assert!(seen, "the log never said {words:?}:\n{}", self.log());
+    }
+
+    /// Waits for words in what its commands print.
+    #[track_caller]
+    pub fn await_out(&self, words: &str) {
+        let seen = comes_true(DEADLINE, || self.out().contains(words));
+        assert!(seen, "no command printed {words:?}:\n{}\n{}", self.out(), self.log());
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub fn wait(&mut self) -> ExitStatus {
+        let mut status = None;
+        let ended = comes_true(DEADLINE, || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        assert!(ended, "the daemon does not end:\n{}", self.log());
+        status.unwrap()
+    }
+
+    /// Asks it to end, and checks that it does so in good order.
+    #[track_caller]
+    pub fn stop(mut self) -> String {
+        self.signal(Signal::TERM);
+        let status = self.wait();
+        assert_eq!(status.code(), Some(0), "{}", self.log());
+        self.log()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+fn text(path: &Path) -> String {
+    String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned()
+}
+
+/// A name from bytes.
+pub fn name(bytes: &[u8]) -> &OsStr {
+    OsStr::from_bytes(bytes)
+}
