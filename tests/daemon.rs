@@ -14,11 +14,11 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::time::Duration;
 
-/// One scheduler `run` that prints event and path, and a watch on everything below SRC.
+/// One scheduler `run` that prints event and path, and a watch on everything below @SRC.
 fn config(scheduler: &str, map: &str) -> String {
     format!(
         "[scheduler run]\nexec = /bin/echo {{maskname}} {{pathname}} {{src_pathname}}.\n{scheduler}\n[event_map map]\n{map}\n\
-         [watch all]\npath = SRC\nevent_map = map\nrec = yes\nauto_add = yes\n"
+         [watch all]\npath = @SRC\nevent_map = map\nrec = yes\nauto_add = yes\n"
     )
 }
 
@@ -127,7 +127,7 @@ fn every_event_can_be_mapped() {
         map += &format!("{event} = on_{event}\n");
     }
     config += &map;
-    config += "[watch w]\npath = SRC\nevent_map = map\nrec = yes\nauto_add = yes\n";
+    config += "[watch w]\npath = @SRC\nevent_map = map\nrec = yes\nauto_add = yes\n";
     let daemon = scratch.start(&config);
     do_everything(&scratch.src());
     for event in EVERYTHING {
@@ -291,7 +291,7 @@ fn links_below_the_root_are_not_followed() {
 fn a_configured_path_may_be_a_link() {
     let scratch = Scratch::new();
     symlink(scratch.src(), scratch.path("link")).unwrap();
-    let daemon = scratch.start(&config("", "IN_CLOSE_WRITE = run").replace("path = SRC", "path = DIR/link"));
+    let daemon = scratch.start(&config("", "IN_CLOSE_WRITE = run").replace("path = @SRC", "path = @DIR/link"));
     fs::write(scratch.src().join("f"), "x").unwrap();
     daemon.await_out(&format!("IN_CLOSE_WRITE {} .\n", scratch.path("link/f").display()));
 }
@@ -302,7 +302,7 @@ fn a_single_file_can_be_watched() {
     let file = scratch.src().join("motd");
     fs::write(&file, "x").unwrap();
     let map = "IN_CLOSE_WRITE, IN_DELETE_SELF, IN_MOVE_SELF, IN_MOVED_TO = run";
-    let daemon = scratch.start(&config("", map).replace("path = SRC", "path = SRC/motd"));
+    let daemon = scratch.start(&config("", map).replace("path = @SRC", "path = @SRC/motd"));
     fs::write(scratch.src().join("other"), "x").unwrap();
     fs::write(&file, "y").unwrap();
     daemon.await_out(&format!("IN_CLOSE_WRITE {} .\n", file.display()));
@@ -320,7 +320,7 @@ fn a_single_file_can_be_watched() {
 fn a_path_that_is_missing_is_an_error_and_the_others_are_watched() {
     let scratch = Scratch::new();
     let daemon =
-        scratch.start(&config("", "IN_CLOSE_WRITE = run").replace("path = SRC", "path = SRC\npath = DIR/missing"));
+        scratch.start(&config("", "IN_CLOSE_WRITE = run").replace("path = @SRC", "path = @SRC\npath = @DIR/missing"));
     daemon.await_log(&format!(
         "ERROR daemon: cannot watch {}: No such file or directory; ",
         scratch.path("missing").display()
@@ -335,7 +335,7 @@ fn overlapping_watches_give_one_task() {
     let scratch = Scratch::new();
     fs::create_dir(scratch.src().join("sub")).unwrap();
     let more = "[event_map second]\nIN_CLOSE_WRITE = run, also\n[scheduler also]\nexec = /bin/echo also {pathname}\n\
-                [watch sub]\npath = SRC/sub\nevent_map = second\n";
+                [watch sub]\npath = @SRC/sub\nevent_map = second\n";
     let daemon = scratch.start(&(config("", "IN_CLOSE_WRITE = run") + more));
     fs::write(scratch.src().join("sub/f"), "x").unwrap();
     daemon.await_out("also ");
@@ -367,8 +367,8 @@ fn jobs_wait_their_turn() {
     let scratch = Scratch::new();
     let job = scratch.script(
         "job",
-        "echo begin >>DIR/jobs; until [ -e DIR/go ]; do sleep 0.02; done; echo end >>DIR/jobs"
-            .replace("DIR", scratch.path("").to_str().unwrap())
+        "echo begin >>@DIR/jobs; until [ -e @DIR/go ]; do sleep 0.02; done; echo end >>@DIR/jobs"
+            .replace("@DIR", scratch.path("").to_str().unwrap())
             .as_str(),
     );
     let config = format!("[daemon]\nmax_jobs = 2\n{}", config("", "IN_CLOSE_WRITE = run"))
@@ -396,8 +396,8 @@ fn a_change_during_its_command_runs_it_once_more() {
     let scratch = Scratch::new();
     let job = scratch.script(
         "job",
-        &"echo run >>DIR/jobs; until [ -e DIR/go ]; do sleep 0.02; done"
-            .replace("DIR", scratch.path("").to_str().unwrap()),
+        &"echo run >>@DIR/jobs; until [ -e @DIR/go ]; do sleep 0.02; done"
+            .replace("@DIR", scratch.path("").to_str().unwrap()),
     );
     let config = config("", "IN_CLOSE_WRITE = run").replace("/bin/echo", job.to_str().unwrap());
     let daemon = scratch.start(&config);
@@ -421,9 +421,9 @@ fn a_command_starts_in_a_clean_state() {
     let scratch = Scratch::new();
     let job = scratch.script(
         "job",
-        &"exec >DIR/state.tmp; cat /proc/self/status; pwd; readlink /proc/self/fd/0; ls /proc/$$/fd | tr '\\n' ' '; \
-          echo; echo group $(cut -d' ' -f5 /proc/$$/stat) is $$; mv DIR/state.tmp DIR/state"
-            .replace("DIR", scratch.path("").to_str().unwrap()),
+        &"exec >@DIR/state.tmp; cat /proc/self/status; pwd; readlink /proc/self/fd/0; ls /proc/$$/fd | tr '\\n' ' '; \
+          echo; echo group $(cut -d' ' -f5 /proc/$$/stat) is $$; mv @DIR/state.tmp @DIR/state"
+            .replace("@DIR", scratch.path("").to_str().unwrap()),
     );
     let config = scratch.config(&config("", "IN_CLOSE_WRITE = run").replace("/bin/echo", job.to_str().unwrap()));
     // Descriptors that the daemon itself was started with must not get through either.
@@ -451,7 +451,7 @@ fn a_command_starts_in_a_clean_state() {
 fn commands_that_fail_are_told_and_the_daemon_goes_on() {
     let scratch = Scratch::new();
     let schedulers = "[scheduler three]\ncmd = exit 3\n[scheduler killed]\ncmd = kill -9 $$\n[scheduler missing]\nexec = /nonexistent\n\
-                      [event_map m]\nIN_CLOSE_WRITE = three, killed, missing\n[watch w]\npath = SRC\nevent_map = m\n";
+                      [event_map m]\nIN_CLOSE_WRITE = three, killed, missing\n[watch w]\npath = @SRC\nevent_map = m\n";
     let daemon = scratch.start(schedulers);
     fs::write(scratch.src().join("f"), "x").unwrap();
     daemon.await_log("f: failed: exit status 3");

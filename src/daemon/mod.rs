@@ -38,6 +38,10 @@ enum Token {
 /// is in it when a turn begins is seen before anything starts, and a flood cannot hold a turn up for ever.
 const READS_A_TURN: usize = 16;
 
+/// A call of the loop's own that fails (for want of memory, say) is made again in the next turn, for what it is about
+/// is still there. One that fails so often in a row will not recover.
+const MOST_FAILURES: u32 = 100;
+
 /// How the loop ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum End {
@@ -111,26 +115,39 @@ impl Daemon {
         let watched = self.watches.watched_directories();
         self.say(Level::Info, format_args!("ready, directories watched: {watched}"));
         let mut poll = Poll::new();
+        let mut failures = 0;
         loop {
             if let Some(end) = self.is_over() {
                 return Ok(end);
             }
-            self.arm()?;
-            self.log.flush();
-            let woken = self.wait(&mut poll)?;
-            self.now = clock::boot_now();
-            self.log.set_time(clock::wall_now());
-            for token in woken {
-                match token {
-                    Token::Signals => self.read_signals()?,
-                    Token::Inotify => self.read_events()?,
-                    Token::Timer => self.acknowledge_timer()?,
-                    Token::Log => self.log.flush(),
+            match self.turn(&mut poll) {
+                Ok(()) => failures = 0,
+                Err(failure) if failures < MOST_FAILURES => {
+                    failures += 1;
+                    self.say(Level::Error, format_args!("{failure}; trying again"));
                 }
+                Err(failure) => return Err(failure),
             }
-            self.shut_down_further();
-            self.settle();
         }
+    }
+
+    fn turn(&mut self, poll: &mut Poll<Token>) -> Result<(), Failure> {
+        self.arm()?;
+        self.log.flush();
+        let woken = self.wait(poll)?;
+        self.now = clock::boot_now();
+        self.log.set_time(clock::wall_now());
+        for token in woken {
+            match token {
+                Token::Signals => self.read_signals()?,
+                Token::Inotify => self.read_events()?,
+                Token::Timer => self.acknowledge_timer()?,
+                Token::Log => self.log.flush(),
+            }
+        }
+        self.shut_down_further();
+        self.settle();
+        Ok(())
     }
 
     fn wait(&self, poll: &mut Poll<Token>) -> Result<Vec<Token>, Failure> {
@@ -197,8 +214,9 @@ impl Daemon {
         let next = [self.tasks.next(), self.phase.deadline()].into_iter().flatten().min();
         match next {
             Some(next) if self.armed.is_none_or(|armed| next < armed) => {
+                self.timer.arm(next).map_err(|errno| Failure::of("arm the timer", errno))?;
                 self.armed = Some(next);
-                self.timer.arm(next).map_err(|errno| Failure::of("arm the timer", errno))
+                Ok(())
             }
             _ => Ok(()),
         }

@@ -86,10 +86,10 @@ impl Scratch {
         path
     }
 
-    /// Writes a configuration in which `SRC` and `DIR` stand for the watched and the scratch directory.
+    /// Writes a configuration in which `@SRC` and `@DIR` stand for the watched and the scratch directory.
     pub fn config(&self, text: &str) -> PathBuf {
         let path = self.path("dogwatch.conf");
-        let text = text.replace("SRC", self.src().to_str().unwrap()).replace("DIR", self.dir.path().to_str().unwrap());
+        let text = text.replace("@SRC", self.src().to_str().unwrap()).replace("@DIR", self.dir.path().to_str().unwrap());
         fs::write(&path, text).unwrap();
         path
     }
