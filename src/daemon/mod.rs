@@ -64,6 +64,8 @@ struct Daemon {
     watches: Watches,
     tasks: Tasks,
     children: Vec<Child>,
+    /// SIGCHLD has come, and not every child has been looked at since.
+    child_ended: bool,
     effects: Vec<Effect>,
     phase: Phase,
     now: Tick,
@@ -103,6 +105,7 @@ impl Daemon {
             buffer: vec![0; inotify::BUFFER],
             scanner: Scanner::new(),
             children: Vec::new(),
+            child_ended: false,
             effects: Vec::new(),
             phase: Phase::Running,
             now,
@@ -117,11 +120,9 @@ impl Daemon {
         let mut poll = Poll::new();
         let mut failures = 0;
         loop {
-            if let Some(end) = self.is_over() {
-                return Ok(end);
-            }
             match self.turn(&mut poll) {
-                Ok(()) => failures = 0,
+                Ok(Some(end)) => return Ok(end),
+                Ok(None) => failures = 0,
                 Err(failure) if failures < MOST_FAILURES => {
                     failures += 1;
                     self.say(Level::Error, format_args!("{failure}; trying again"));
@@ -131,7 +132,14 @@ impl Daemon {
         }
     }
 
-    fn turn(&mut self, poll: &mut Poll<Token>) -> Result<(), Failure> {
+    /// Does what follows from the last wait, waits, and reads what has come.
+    fn turn(&mut self, poll: &mut Poll<Token>) -> Result<Option<End>, Failure> {
+        self.reap()?;
+        self.shut_down_further();
+        self.settle();
+        if let Some(end) = self.is_over() {
+            return Ok(Some(end));
+        }
         self.arm()?;
         self.log.flush();
         let woken = self.wait(poll)?;
@@ -145,9 +153,7 @@ impl Daemon {
                 Token::Log => self.log.flush(),
             }
         }
-        self.shut_down_further();
-        self.settle();
-        Ok(())
+        Ok(None)
     }
 
     fn wait(&self, poll: &mut Poll<Token>) -> Result<Vec<Token>, Failure> {
@@ -165,7 +171,7 @@ impl Daemon {
     fn read_signals(&mut self) -> Result<(), Failure> {
         while let Some(signal) = self.signals.next().map_err(|errno| Failure::of("read signals", errno))? {
             match signal {
-                Signal::Child => self.reap(),
+                Signal::Child => self.child_ended = true,
                 Signal::Term | Signal::Int | Signal::Hup => self.asked_to_end(signal),
                 Signal::Other(_) => {}
             }

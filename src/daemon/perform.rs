@@ -108,19 +108,29 @@ impl Daemon {
         spawn::spawn(&scheduler.command.program(&values, &self.environment)?)
     }
 
-    /// Looks at each known child: several ends can come as one SIGCHLD.
-    pub fn reap(&mut self) {
+    /// Looks at each known child after SIGCHLD: several ends can come as one signal. What fails is tried again.
+    pub fn reap(&mut self) -> Result<(), Failure> {
+        if !std::mem::take(&mut self.child_ended) {
+            return Ok(());
+        }
+        let mut result = Ok(());
         for child in std::mem::take(&mut self.children) {
             match spawn::reap(child.pid) {
                 Ok(None) => self.children.push(child),
                 Ok(Some(exit)) => self.ended(&child, exit),
-                Err(errno) => {
-                    let message = format_args!("failed: its end cannot be told: {errno}");
+                Err(Errno::ECHILD) => {
+                    let message = format_args!("failed: somebody else has reaped it, and how it ended is not known");
                     self.say_of_task(Level::Error, &child.about, message);
                     self.tasks.finished(self.now, self.watches.tree_mut(), child.task, &mut self.effects);
                 }
+                Err(errno) => {
+                    self.children.push(child);
+                    self.child_ended = true;
+                    result = Err(Failure::of("wait for a command", errno));
+                }
             }
         }
+        result
     }
 
     fn ended(&mut self, child: &Child, exit: Exit) {

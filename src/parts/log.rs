@@ -134,7 +134,7 @@ impl Log {
         self.write_waiting();
         if self.waiting.is_empty() && self.lost > 0 {
             let lost = std::mem::take(&mut self.lost);
-            self.append(Level::Warning, "log", format_args!("{lost} lines were lost, for nobody read them"));
+            self.append(Level::Warning, "log", format_args!("{lost} lines were lost: they could not be written"));
             self.write_waiting();
         }
     }

@@ -89,7 +89,8 @@ impl Scratch {
     /// Writes a configuration in which `@SRC` and `@DIR` stand for the watched and the scratch directory.
     pub fn config(&self, text: &str) -> PathBuf {
         let path = self.path("dogwatch.conf");
-        let text = text.replace("@SRC", self.src().to_str().unwrap()).replace("@DIR", self.dir.path().to_str().unwrap());
+        let text =
+            text.replace("@SRC", self.src().to_str().unwrap()).replace("@DIR", self.dir.path().to_str().unwrap());
         fs::write(&path, text).unwrap();
         path
     }
@@ -155,6 +156,16 @@ impl Daemon {
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// The same, where it may have ended already.
+    pub fn signal_if_there(&self, signal: Signal) {
+        let _ = kill_process(Pid::from_child(&self.child), signal);
+    }
+
+    /// Its exit status if it has ended: `Some(None)` if by a signal.
+    pub fn try_wait(&mut self) -> Option<Option<i32>> {
+        self.child.try_wait().unwrap().map(|status| status.code())
     }
 
     /// Waits for its end.

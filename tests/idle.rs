@@ -1,0 +1,56 @@
+//! Nothing happens when nothing happens.
+
+mod common;
+
+use common::{Scratch, skip, wait_until};
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long nothing may happen.
+const QUIET: Duration = Duration::from_secs(20);
+
+/// strace shows the call that it finds the daemon in, which is ppoll without a timeout, and no other in 20 s.
+#[test]
+fn an_idle_daemon_makes_no_system_call() {
+    if Command::new("strace").arg("-V").output().is_err() {
+        return skip("the package strace is missing");
+    }
+    let scratch = Scratch::new();
+    let daemon = scratch.start(
+        "[scheduler run]\ncmd = :\ndelay = 50ms\n[event_map m]\nIN_CLOSE_WRITE = run\n\
+         [watch w]\npath = @SRC\nevent_map = m\nrec = yes\nauto_add = yes\n",
+    );
+    // Timers and children have been there, and have left nothing behind that would wake.
+    fs::write(scratch.src().join("f"), "x").unwrap();
+    daemon.await_log("f: done");
+    let trace = scratch.path("trace");
+    let mut strace = Command::new("strace")
+        .args(["-f", "-tt", "-p", &daemon.pid().to_string(), "-o"])
+        .arg(&trace)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let seen = || fs::read_to_string(&trace).unwrap_or_default();
+    let attached = common::comes_true(Duration::from_secs(20), || {
+        seen().contains("ppoll") || !matches!(strace.try_wait(), Ok(None))
+    });
+    if !matches!(strace.try_wait(), Ok(None)) {
+        return skip("strace cannot attach here (ptrace is not allowed)");
+    }
+    assert!(attached, "strace shows nothing");
+    let (start, before) = (Instant::now(), seen());
+    let mut changed = false;
+    wait_until("twenty seconds are over", || {
+        changed = seen() != before;
+        changed || start.elapsed() >= QUIET
+    });
+    strace.kill().unwrap();
+    strace.wait().unwrap();
+    assert!(!changed, "the idle daemon woke up:\n{}", seen());
+    assert_eq!(before.lines().count(), 1, "{before}");
+    assert!(before.contains("], 3, NULL, NULL, 8"), "the wait has no timeout: {before}");
+    // And it is alive.
+    fs::write(scratch.src().join("g"), "x").unwrap();
+    daemon.await_log("g: done");
+}
