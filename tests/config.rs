@@ -169,7 +169,7 @@ fn as_root_what_others_may_write_is_refused() {
             fs::remove_file(file(s)).unwrap();
             symlink("dogwatch.conf", file(s)).unwrap();
         },
-        "Too many levels of symbolic links",
+        "ymbolic link", // glibc: "Too many levels of symbolic links", musl: "Symbolic link loop"
     );
     refused(
         &|s| {

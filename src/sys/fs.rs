@@ -135,7 +135,9 @@ pub fn stat(at: BorrowedFd<'_>, path: &[u8]) -> Result<Stat, Errno> {
     let flags = libc::AT_SYMLINK_NOFOLLOW | libc::AT_EMPTY_PATH | libc::AT_NO_AUTOMOUNT;
     // SAFETY: a live NUL-terminated path, and a buffer of statx's own type to write into.
     gate::call("statx", || unsafe {
-        libc::statx(at.as_raw_fd(), path.as_ptr(), flags, libc::STATX_BASIC_STATS, buffer.as_mut_ptr())
+        // By number, for musl has the function only since 1.2.4.
+        let (at, mask) = (at.as_raw_fd(), libc::STATX_BASIC_STATS);
+        libc::syscall(libc::SYS_statx, at, path.as_ptr(), flags, mask, buffer.as_mut_ptr())
     })?;
     // SAFETY: all bytes were zeroed, which is a valid value of this struct of integers, then the kernel filled it.
     let found = unsafe { buffer.assume_init() };

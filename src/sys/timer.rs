@@ -30,7 +30,8 @@ impl BootTimer {
     pub fn arm(&self, at: Tick) -> Result<(), Errno> {
         let nanoseconds = i64::try_from(at.0 % 1000).unwrap_or(0) * 1_000_000;
         let value = Timespec64 {
-            seconds: i64::try_from(at.0 / 1000).unwrap_or(i64::MAX),
+            // A machine that has been up for 68 years finds nothing due, and arms it anew.
+            seconds: i64::try_from(at.0 / 1000).unwrap_or(i64::MAX).min(i32::MAX.into()),
             // All zero would disarm (timerfd_settime(2)).
             nanoseconds: if at.0 == 0 { 1 } else { nanoseconds },
         };
@@ -72,10 +73,7 @@ fn settime(timer: BorrowedFd<'_>, new: &Itimerspec64) -> Result<(), Errno> {
             other => return other.map(drop),
         }
     }
-    let native = |time: Timespec64| libc::timespec {
-        tv_sec: libc::time_t::try_from(time.seconds).unwrap_or(libc::time_t::MAX),
-        tv_nsec: libc::c_long::try_from(time.nanoseconds).unwrap_or(0),
-    };
+    let native = |time: Timespec64| libc::timespec { tv_sec: time.seconds as _, tv_nsec: time.nanoseconds as _ };
     let new = libc::itimerspec { it_interval: native(new.interval), it_value: native(new.value) };
     // SAFETY: a live structure of the call's own type; no old value asked for.
     gate::call("timerfd_settime", || unsafe {
