@@ -9,6 +9,7 @@ use crate::jobs::command::{Command, shell, words};
 use crate::parts::diag::{Diagnostic, Source, Span};
 use crate::parts::duration::{self, Millis};
 use crate::parts::log::{self, LEVELS, Level};
+use crate::parts::pattern::Pattern;
 use crate::parts::template::braces;
 use crate::sys::inotify::Mask;
 
@@ -346,11 +347,31 @@ fn watch(section: &Section, maps: &[&str], complaints: &mut Vec<Diagnostic>) -> 
             }
         }
     }
+    let mut exclude = Vec::new();
+    for entry in reader.entries("exclude") {
+        exclude.extend(pattern(entry, &mut reader));
+    }
     Watch {
         paths,
+        exclude,
         map: map.unwrap_or(0),
         rec: reader.value("rec", a_boolean).unwrap_or(false),
         auto_add: reader.value("auto_add", a_boolean).unwrap_or(false),
+    }
+}
+
+/// A regular expression, or what its compiler says of it.
+fn pattern(entry: &Entry, reader: &mut Reader<'_>) -> Option<Pattern> {
+    match Pattern::new(&entry.value) {
+        Ok(pattern) => Some(pattern),
+        Err(wrong) => {
+            let complaint = Diagnostic::error(entry.value_span.clone(), format!("no pattern: {}", wrong.message));
+            reader.complain(match wrong.hint {
+                Some(hint) => complaint.help(hint),
+                None => complaint,
+            });
+            None
+        }
     }
 }
 

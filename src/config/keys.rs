@@ -23,7 +23,7 @@ pub const SECTIONS: [(Kind, &str, &[&str]); 4] = [
     (Kind::Daemon, "daemon", &["log*", "loglevel.", "max_jobs", "shutdown_timeout"]),
     (Kind::Scheduler, "scheduler", &["cmd", "delay", "dirs", "exec", "files", "logname", "singlejob"]),
     (Kind::EventMap, "event_map", &[]),
-    (Kind::Watch, "watch", &["auto_add", "event_map", "path*", "rec"]),
+    (Kind::Watch, "watch", &["auto_add", "event_map", "exclude*", "path*", "rec"]),
 ];
 
 /// What stands where a scheduler's name could, and so cannot be one.

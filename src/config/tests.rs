@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::engine::task::{Action, Verb};
+use crate::parts::pattern::Pattern;
 use crate::sys::inotify::Mask;
 
 fn source(text: &str) -> Source {
@@ -39,7 +40,7 @@ fn every_key_arrives_where_it_belongs() {
          [scheduler inbox]\ncmd = run {pathname}\ndelay = 60\nfiles = no\ndirs = yes\nsinglejob = true\n\
          [scheduler other]\nexec = /bin/x {name}\nlogname = notify\n\
          [event_map settle]\nIN_CLOSE_WRITE, moved_to = inbox, cancel other\nIN_MODIFY = cancel inbox\nIN_ACCESS = none\n\
-         [watch src]\npath = //src//path/\npath = /etc/motd\nevent_map = settle\nrec = yes\nauto_add = yes\n",
+         [watch src]\npath = //src//path/\npath = /etc/motd\nevent_map = settle\nrec = yes\nauto_add = yes\nexclude = ^/src/\\.git(/|$)\n",
     );
     assert_eq!((config.shutdown_timeout, config.max_jobs, config.level), (Millis(120_000), 7, Level::Warning));
     let [inbox, other] = &config.schedulers[..] else { panic!("two schedulers") };
@@ -54,7 +55,8 @@ fn every_key_arrives_where_it_belongs() {
     assert_eq!(map.actions(Mask::MODIFY), [Action { scheduler: 0, verb: Verb::Cancel }]);
     assert_eq!(map.used(), Mask::CLOSE_WRITE.with(Mask::MOVED_TO).with(Mask::MODIFY));
     let paths = vec![b"/src/path".to_vec(), b"/etc/motd".to_vec()];
-    assert_eq!(config.watches, [Watch { paths, map: 0, rec: true, auto_add: true }]);
+    let exclude = vec![Pattern::new(b"^/src/\\.git(/|$)").unwrap()];
+    assert_eq!(config.watches, [Watch { paths, map: 0, rec: true, auto_add: true, exclude }]);
 }
 
 #[test]
@@ -118,6 +120,15 @@ fn wrong_maps_and_watches_are_errors_at_the_word() {
     ] {
         let found = complaints(&format!("{REST}{line}\n"));
         assert!(found.iter().any(|complaint| complaint == expected), "{line}: {found:?}");
+    }
+    for (pattern, wrong) in
+        [("(", "no pattern: unclosed group"), ("/s(?!x)", "no pattern: look-around is not supported")]
+    {
+        let refused = parse(&[source(&format!(
+            "{REST}IN_CREATE = a\n[watch v]\nevent_map = m\npath = /s\nexclude = {pattern}\n"
+        ))]);
+        let text = refused.err().unwrap().complaints.concat();
+        assert!(text.starts_with("x.conf:11:11: error: no pattern: "), "{wrong}: {text}");
     }
     for (path, wrong) in [
         ("s", "a watch's path begins with /"),

@@ -4,6 +4,7 @@ pub mod diag;
 pub mod duration;
 pub mod index;
 pub mod log;
+pub mod pattern;
 pub mod template;
 pub mod text;
 pub mod wheel;

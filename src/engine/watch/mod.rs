@@ -14,6 +14,7 @@ pub use names::NAME_MAX;
 pub use set::{MapId, RootId};
 pub use tree::{NodeId, ROOT, Scan, Tree};
 
+use crate::parts::pattern::Pattern;
 use crate::sys::Errno;
 use crate::sys::fs::Kind;
 use crate::sys::inotify::{Mask, Record, Wd};
@@ -31,6 +32,8 @@ pub struct Watch {
     pub rec: bool,
     /// Directories that appear below count too.
     pub auto_add: bool,
+    /// Paths below that do not count; a directory among them is not entered.
+    pub exclude: Vec<Pattern>,
 }
 
 /// An event, as event maps see it.
@@ -52,6 +55,12 @@ pub struct Event<'a> {
     pub from_scan: bool,
 }
 
+impl Watch {
+    fn excludes(&self, path: &[u8]) -> bool {
+        self.exclude.iter().any(|pattern| pattern.is_match(path))
+    }
+}
+
 /// Takes the events that a call gives rise to, and may hang tasks on the tree.
 pub type Sink<'s> = &'s mut dyn FnMut(&mut Tree, &Event<'_>);
 
@@ -67,9 +76,7 @@ pub enum Trouble {
 /// A path of a watch.
 struct Root {
     node: NodeId,
-    map: MapId,
-    rec: bool,
-    auto_add: bool,
+    watch: usize,
 }
 
 /// What every watch needs to keep up with the tree, whatever its map uses.
@@ -86,6 +93,7 @@ const TOLD_TWICE: Mask =
 
 /// All watches and the tree that they share.
 pub struct Watches {
+    specs: Vec<Watch>,
     tree: Tree,
     roots: Vec<Root>,
     sets: Sets,
@@ -100,6 +108,7 @@ impl Watches {
     /// Watches to begin with: every root waits to be scanned. `used` is what the event maps use; `seed` a secret.
     pub fn new(watches: &[Watch], used: Mask, seed: u64) -> Watches {
         let mut new = Watches {
+            specs: watches.to_vec(),
             tree: Tree::new(seed),
             roots: Vec::new(),
             sets: Sets::new(),
@@ -108,32 +117,40 @@ impl Watches {
             unwatch: Vec::new(),
             moved_from: None,
         };
-        for watch in watches {
+        for (number, watch) in watches.iter().enumerate() {
             for path in &watch.paths {
-                new.add_root(path, watch);
+                new.add_root(path, number, watch.rec);
             }
         }
         new
     }
 
-    fn add_root(&mut self, path: &[u8], watch: &Watch) {
+    fn add_root(&mut self, path: &[u8], watch: usize, rec: bool) {
         let mut node = Some(ROOT);
         for component in path.split(|byte| *byte == b'/').filter(|component| !component.is_empty()) {
             node = node.and_then(|above| self.tree.child_or_new(above, component));
         }
         let (Some(node), Ok(id)) = (node, RootId::try_from(self.roots.len())) else { return };
         self.tree.anchor(node);
-        self.roots.push(Root { node, map: watch.map, rec: watch.rec, auto_add: watch.auto_add });
+        self.roots.push(Root { node, watch });
         let set = self.sets.get(self.tree.set(node)).clone();
         self.assign(node, [set.dirs, vec![id]].concat(), set.files);
-        self.want(node, if watch.rec { Scan::List } else { Scan::Watch });
+        self.want(node, if rec { Scan::List } else { Scan::Watch });
     }
 
     fn assign(&mut self, node: NodeId, dirs: Vec<RootId>, files: Vec<RootId>) {
-        let roots = &self.roots;
-        let map_of = |id: RootId| roots.get(usize::from(id)).map_or(0, |root| root.map);
-        let set = self.sets.intern(dirs, files, map_of);
+        let (roots, specs) = (&self.roots, &self.specs);
+        let watch_of = |id: RootId| {
+            let watch = roots.get(usize::from(id)).and_then(|root| specs.get(root.watch));
+            watch.map_or((0, false), |watch| (watch.map, !watch.exclude.is_empty()))
+        };
+        let set = self.sets.intern(dirs, files, watch_of);
         self.tree.set_set(node, set);
+    }
+
+    /// The watch that a root belongs to.
+    fn spec(&self, id: RootId) -> Option<&Watch> {
+        self.specs.get(self.roots.get(usize::from(id))?.watch)
     }
 
     /// What a watch of any directory asks the kernel for.
@@ -284,7 +301,7 @@ impl Watches {
                 dir,
                 name: &name,
                 is_dir: true,
-                maps: &[root.map],
+                maps: self.specs.get(root.watch).map_or(&[][..], |watch| std::slice::from_ref(&watch.map)),
                 source: None,
                 from_scan: false,
             };
@@ -351,7 +368,7 @@ impl Watches {
     /// A directory was renamed to `name`: one that is watched goes on under its new path with all below it, if the same
     /// watches want it there; any other is new.
     fn directory_arrived(&mut self, parent: NodeId, name: &[u8], moved: Option<NodeId>) {
-        let wanted = self.inherited(parent, Scan::Report);
+        let wanted = self.inherited(parent, name, Scan::Report);
         if let Some(node) = moved {
             let same = self.sets.get(self.tree.set(node)).dirs == wanted;
             if same && self.tree.child(parent, name).is_none() && self.tree.rename(node, parent, name) {
@@ -385,7 +402,7 @@ impl Watches {
 
     /// A directory is there: at the start, or because it has appeared. Whoever wants such ones watches it.
     fn directory_found(&mut self, parent: NodeId, name: &[u8], scan: Scan) {
-        let inherited = self.inherited(parent, scan);
+        let inherited = self.inherited(parent, name, scan);
         let known = self.tree.child(parent, name);
         let own = known.map(|node| self.sets.get(self.tree.set(node)).clone()).unwrap_or_default();
         if inherited.is_empty() && own.dirs.is_empty() && own.files.is_empty() {
@@ -398,12 +415,33 @@ impl Watches {
     }
 
     /// The watches of a directory that also want the directories in it: those found at the start, or those that appear.
-    fn inherited(&self, parent: NodeId, scan: Scan) -> Vec<RootId> {
+    fn inherited(&self, parent: NodeId, name: &[u8], scan: Scan) -> Vec<RootId> {
+        let set = self.sets.get(self.tree.set(parent));
+        let path = if set.picky { self.tree.path(parent, name) } else { Vec::new() };
         let wants = |id: &RootId| {
-            let root = self.roots.get(usize::from(*id));
-            root.is_some_and(|root| if scan == Scan::Report { root.auto_add } else { root.rec })
+            let watch = self.spec(*id);
+            watch.is_some_and(|watch| {
+                (if scan == Scan::Report { watch.auto_add } else { watch.rec }) && !watch.excludes(&path)
+            })
         };
-        self.sets.get(self.tree.set(parent)).dirs.iter().copied().filter(wants).collect()
+        set.dirs.iter().copied().filter(wants).collect()
+    }
+
+    /// The maps that an event on `name` in `dir` concerns for the directory's sake.
+    fn maps_of(&self, dir: NodeId, name: &[u8]) -> Vec<MapId> {
+        let set = self.sets.get(self.tree.set(dir));
+        if !set.picky {
+            return set.maps.clone();
+        }
+        let path = self.tree.path(dir, name);
+        let watches = set.dirs.iter().filter_map(|id| self.spec(*id)).filter(|watch| !watch.excludes(&path));
+        let mut maps = Vec::new();
+        for map in watches.map(|watch| watch.map) {
+            if !maps.contains(&map) {
+                maps.push(map);
+            }
+        }
+        maps
     }
 
     /// Gives out an event on `name` in `dir` for all maps that it concerns.
@@ -418,17 +456,18 @@ impl Watches {
         from_scan: bool,
         sink: Sink<'_>,
     ) {
-        let set = self.sets.get(self.tree.set(dir));
-        if !set.maps.is_empty() {
-            let event = Event { mask, dir, name, is_dir, maps: &set.maps, source, from_scan };
+        let dir_maps = self.maps_of(dir, name);
+        if !dir_maps.is_empty() {
+            let event = Event { mask, dir, name, is_dir, maps: &dir_maps, source, from_scan };
             sink(&mut self.tree, &event);
         }
+        let set = self.sets.get(self.tree.set(dir));
         let file_is = |id: &&RootId| {
             let root = self.roots.get(usize::from(**id));
             root.is_some_and(|root| self.tree.name(root.node) == name)
         };
-        let files = set.files.iter().filter(file_is).filter_map(|id| self.roots.get(usize::from(*id)));
-        let mut maps: Vec<MapId> = files.map(|root| root.map).filter(|map| !set.maps.contains(map)).collect();
+        let files = set.files.iter().filter(file_is).filter_map(|id| self.spec(*id));
+        let mut maps: Vec<MapId> = files.map(|watch| watch.map).filter(|map| !dir_maps.contains(map)).collect();
         maps.dedup();
         if !maps.is_empty() {
             let event = Event { mask: of_the_file(mask), dir, name, is_dir, maps: &maps, source, from_scan };

@@ -14,6 +14,8 @@ pub struct Set {
     pub files: Vec<RootId>,
     /// The maps of `dirs`, each once.
     pub maps: Vec<MapId>,
+    /// Whether any root of `dirs` excludes paths: then `maps` is more than an event may concern.
+    pub picky: bool,
 }
 
 /// All sets that occur; number 0 is the empty one.
@@ -32,8 +34,13 @@ impl Sets {
         self.sets.get(usize::from(number)).unwrap_or(&self.sets[0])
     }
 
-    /// The number of the set of these roots; `map_of` says whose event map is whose.
-    pub fn intern(&mut self, mut dirs: Vec<RootId>, mut files: Vec<RootId>, map_of: impl Fn(RootId) -> MapId) -> u16 {
+    /// The number of the set of these roots; `watch_of` tells a root's map and whether it excludes.
+    pub fn intern(
+        &mut self,
+        mut dirs: Vec<RootId>,
+        mut files: Vec<RootId>,
+        watch_of: impl Fn(RootId) -> (MapId, bool),
+    ) -> u16 {
         for list in [&mut dirs, &mut files] {
             list.sort_unstable();
             list.dedup();
@@ -41,12 +48,14 @@ impl Sets {
         let known = self.sets.iter().position(|set| set.dirs == dirs && set.files == files);
         let at = known.unwrap_or_else(|| {
             let mut maps = Vec::new();
-            for map in dirs.iter().map(|root| map_of(*root)) {
+            let mut picky = false;
+            for (map, excludes) in dirs.iter().map(|root| watch_of(*root)) {
+                picky |= excludes;
                 if !maps.contains(&map) {
                     maps.push(map);
                 }
             }
-            self.sets.push(Set { dirs, files, maps });
+            self.sets.push(Set { dirs, files, maps, picky });
             self.sets.len() - 1
         });
         // As many sets as there are roots at the most, plus those of overlaps; past 65,535 the empty one.

@@ -10,7 +10,7 @@ struct Rig {
 }
 
 fn watch(path: &str, map: MapId, rec: bool, auto_add: bool) -> Watch {
-    Watch { paths: vec![path.as_bytes().to_vec()], map, rec, auto_add }
+    Watch { paths: vec![path.as_bytes().to_vec()], map, rec, auto_add, exclude: Vec::new() }
 }
 
 type Seen = Vec<(Mask, String, Vec<MapId>)>;
@@ -254,6 +254,24 @@ fn one_descriptor_can_stand_for_two_paths() {
     let mut seen = rig.record(wd, Mask::CLOSE_WRITE, 0, "f");
     seen.sort_by(|a, b| a.1.cmp(&b.1));
     assert_eq!(seen, [event(Mask::CLOSE_WRITE, "/s/a/f"), event(Mask::CLOSE_WRITE, "/s/b/f")]);
+}
+
+#[test]
+fn excluded_directories_are_not_entered_and_excluded_files_do_not_count() {
+    let exclude = vec![Pattern::new(b"^/s/\\.git(/|$)").unwrap(), Pattern::new(b".*\\.tmp$").unwrap()];
+    let watches = [Watch { exclude, ..watch("/s", 0, true, true) }, watch("/s/a", 1, false, false)];
+    let mut rig = Rig::new(&watches, &[("/s", &[".git/", ".gitignore", "a/"])]);
+    assert!(rig.node("/s/.git").is_none());
+    assert_eq!(rig.in_dir("/s", Mask::CLOSE_WRITE, "f.tmp"), []);
+    assert_eq!(rig.in_dir("/s", Mask::CLOSE_WRITE, ".gitignore"), [event(Mask::CLOSE_WRITE, "/s/.gitignore")]);
+    rig.in_dir("/s", DIR_CREATED, "b.tmp");
+    assert_eq!(rig.watches.next_scan(), None);
+    let other = [(Mask::CLOSE_WRITE, "/s/a/f.tmp".to_owned(), vec![1])];
+    assert_eq!(
+        rig.in_dir("/s/a", Mask::CLOSE_WRITE, "f.tmp"),
+        other,
+        "another watch of the same directory has its own"
+    );
 }
 
 #[test]
