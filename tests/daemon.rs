@@ -478,3 +478,17 @@ fn children_leave_no_zombie_and_no_descriptor() {
         .unwrap();
     assert_eq!((children.as_str(), descriptors()), ("", before));
 }
+
+#[test]
+fn excluded_paths_do_not_count() {
+    let scratch = Scratch::new();
+    fs::create_dir(scratch.src().join(".git")).unwrap();
+    let exclude = "auto_add = yes\nexclude = ^@SRC/\\.git(/|$)\nexclude = .*\\.tmp$\n";
+    let daemon = scratch.start(&config("delay = 1h", "IN_CLOSE_WRITE = run").replace("auto_add = yes\n", exclude));
+    assert!(daemon.log().contains("directories watched: 1\n"), "{}", daemon.log());
+    for name in [".git/config", "a.tmp", ".gitignore"] {
+        fs::write(scratch.src().join(name), "x").unwrap();
+    }
+    daemon.await_log(".gitignore: scheduled");
+    assert_eq!(scheduled(&daemon.log()).len(), 1, "{}", daemon.log());
+}
