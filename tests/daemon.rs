@@ -492,3 +492,54 @@ fn excluded_paths_do_not_count() {
     daemon.await_log(".gitignore: scheduled");
     assert_eq!(scheduled(&daemon.log()).len(), 1, "{}", daemon.log());
 }
+
+/// The task waits below its directory, whatever that is called when it is due.
+#[test]
+fn a_pending_task_moves_along_with_its_directory() {
+    let scratch = Scratch::new();
+    fs::create_dir_all(scratch.src().join("a/b")).unwrap();
+    let map = "IN_CLOSE_WRITE = run\nIN_MODIFY, IN_MOVED_FROM, IN_DELETE = cancel run";
+    let daemon = scratch.start(&config("delay = 700ms", map));
+    fs::write(scratch.src().join("a/b/f"), "x").unwrap();
+    daemon.await_log("a/b/f: scheduled");
+    for (old, new) in [("a", "z"), ("z", "y"), ("y/b", "c")] {
+        fs::rename(scratch.src().join(old), scratch.src().join(new)).unwrap();
+    }
+    daemon.await_out(&format!("IN_CLOSE_WRITE {} .\n", scratch.src().join("c/f").display()));
+    assert!(!daemon.log().contains("cancelled"), "{}", daemon.log());
+}
+
+#[test]
+fn a_directory_moved_out_cancels_its_tasks_if_the_map_says_so() {
+    for (map, cancelled) in
+        [("IN_CLOSE_WRITE = run\nIN_MOVED_FROM = cancel run", true), ("IN_CLOSE_WRITE = run", false)]
+    {
+        let scratch = Scratch::new();
+        fs::create_dir(scratch.src().join("a")).unwrap();
+        let daemon = scratch.start(&config("delay = 500ms", map));
+        fs::write(scratch.src().join("a/f"), "x").unwrap();
+        daemon.await_log("a/f: scheduled");
+        fs::rename(scratch.src().join("a"), scratch.path("outside")).unwrap();
+        daemon.await_log(if cancelled { "a/f: cancelled" } else { "a/f: done" });
+        assert_eq!(daemon.out().is_empty(), cancelled);
+    }
+}
+
+/// renameat2(RENAME_EXCHANGE) of two watched directories: what happens below is told under the right name.
+#[test]
+fn exchanged_directories_keep_their_watches() {
+    let scratch = Scratch::new();
+    for dir in ["a/x", "b/y"] {
+        fs::create_dir_all(scratch.src().join(dir)).unwrap();
+    }
+    let daemon = scratch.start(&config("delay = 1h", "IN_CLOSE_WRITE = run"));
+    for _ in 0..101 {
+        let (a, b) = (scratch.src().join("a"), scratch.src().join("b"));
+        rustix::fs::renameat_with(CWD, a, CWD, b, rustix::fs::RenameFlags::EXCHANGE).unwrap();
+    }
+    fs::write(scratch.src().join("a/y/f"), "x").unwrap();
+    fs::write(scratch.src().join("b/x/g"), "x").unwrap();
+    daemon.await_log("b/x/g: scheduled");
+    let expected = ["a/y/f", "b/x/g"].map(|name| scratch.src().join(name).display().to_string());
+    assert_eq!(scheduled(&daemon.log()), BTreeSet::from(expected));
+}

@@ -9,6 +9,7 @@ mod scan;
 mod shutdown;
 
 use crate::config::{Config, DAEMON};
+use crate::engine;
 use crate::engine::task::{Effect, Tasks};
 use crate::engine::watch::Watches;
 use crate::jobs::command::Environment;
@@ -200,9 +201,10 @@ impl Daemon {
                     }
                     self.tasks.event(self.now, tree, event, &mut self.effects);
                 });
+                engine::tell_tasks(&mut self.watches, &mut self.tasks, self.now, &mut self.effects);
             }
             if !more {
-                self.watches.rename_went_out();
+                self.watches.queue_is_empty(self.now);
                 break;
             }
         }
@@ -217,7 +219,7 @@ impl Daemon {
     /// Arms the timer if something is due before what it is armed for. What is due later needs no call: the timer
     /// fires once for nothing, at most, and is armed again then.
     fn arm(&mut self) -> Result<(), Failure> {
-        let next = [self.tasks.next(), self.phase.deadline()].into_iter().flatten().min();
+        let next = [self.tasks.next(), self.watches.deadline(), self.phase.deadline()].into_iter().flatten().min();
         match next {
             Some(next) if self.armed.is_none_or(|armed| next < armed) => {
                 self.timer.arm(next).map_err(|errno| Failure::of("arm the timer", errno))?;

@@ -1,6 +1,7 @@
 //! Carrying out what the engine says: watches are ended and directories scanned, jobs started and reaped, notes logged.
 
 use super::{Daemon, say};
+use crate::engine;
 use crate::engine::task::{About, Effect, TaskRef};
 use crate::engine::watch::tree::NodeId;
 use crate::engine::watch::{Trouble, events};
@@ -41,6 +42,11 @@ impl Daemon {
     /// Ends watches, then scans what waits for it. In this order: a directory that was moved out and in again keeps its
     /// descriptor until it is unwatched, and would lose the new watch with the old.
     fn update_watches(&mut self) {
+        if self.watches.deadline().is_some_and(|deadline| deadline <= self.now) {
+            let (tasks, effects, now) = (&mut self.tasks, &mut self.effects, self.now);
+            self.watches.give_up_waiting(&mut |tree, event| tasks.event(now, tree, event, effects));
+            engine::tell_tasks(&mut self.watches, &mut self.tasks, self.now, &mut self.effects);
+        }
         while let Some(wd) = self.watches.next_unwatch() {
             // EINVAL: the kernel was faster, and IN_IGNORED is on its way in either case.
             let _ = self.inotify.unwatch(wd);
@@ -51,6 +57,7 @@ impl Daemon {
             if let Err(errno) = self.scanner.scan(&mut self.watches, &self.inotify, node, scan, sink) {
                 self.scan_failed(node, errno);
             }
+            engine::tell_tasks(&mut self.watches, &mut self.tasks, self.now, &mut self.effects);
         }
         if let Err(errno) = self.scanner.rest() {
             self.say(Level::Error, format_args!("{}", Failure::on_path("enter", b"/", errno)));

@@ -39,7 +39,7 @@ impl Display for Words {
             What::Cancelled => f.write_str("cancelled"),
             What::TooLate => f.write_str("not cancelled: it is running; it will not run once more"),
             What::CancelledByShutdown => f.write_str("cancelled: dogwatch ends before it is due"),
-            What::PathUnknown => f.write_str("cancelled: its directory was moved to where no watch is"),
+            What::NotMatched => f.write_str("cancelled: at its directory's new path no event map asks for it"),
         }
     }
 }

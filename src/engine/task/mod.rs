@@ -87,8 +87,8 @@ pub enum What {
     TooLate,
     /// The daemon ends, and it is not due in time.
     CancelledByShutdown,
-    /// Its directory was moved to where no watch is.
-    PathUnknown,
+    /// Its directory was renamed, and no event map sends its event there any more.
+    NotMatched,
 }
 
 impl What {
@@ -97,10 +97,13 @@ impl What {
         match self {
             What::Rescheduled(_) | What::Replaced | What::Again => Level::Debug,
             What::Scheduled(_) | What::Cancelled => Level::Info,
-            What::TooLate | What::CancelledByShutdown | What::PathUnknown => Level::Warning,
+            What::TooLate | What::CancelledByShutdown | What::NotMatched => Level::Warning,
         }
     }
 }
+
+/// A task whose directory is being renamed as it becomes due is looked at again after this.
+const UNKNOWN_PATH: Millis = Millis(25);
 
 /// All tasks of all schedulers.
 pub struct Tasks {
@@ -207,7 +210,7 @@ impl Tasks {
         let Some(spec) = self.schedulers.get(usize::from(scheduler)) else { return };
         let key = Key { scheduler, single: spec.singlejob, dir: event.dir, name: event.name };
         let mut found: Vec<u32> = self.slab.find(&key).into_iter().collect();
-        if event.is_dir && !spec.singlejob {
+        if event.is_dir && event.below && !spec.singlejob {
             let top = if event.name.is_empty() { Some(event.dir) } else { tree.child(event.dir, event.name) };
             for node in top.map(|top| tree.subtree(top)).unwrap_or_default() {
                 found.extend(
@@ -268,8 +271,8 @@ impl Tasks {
             match self.about(tree, at) {
                 Some(about) => effects.push(Effect::Start(TaskRef(at), about)),
                 None => {
-                    self.note(tree, at, What::PathUnknown, effects);
-                    self.remove(tree, at);
+                    self.running -= 1;
+                    self.delay(at, due_after(now, UNKNOWN_PATH));
                 }
             }
         }
@@ -302,7 +305,36 @@ impl Tasks {
         self.slab.len()
     }
 
-    /// What a task is about; `None` if its path is not known any more.
+    /// The names of a directory for which there are tasks, each once.
+    pub fn names_at(&self, tree: &Tree, dir: NodeId) -> Vec<Box<[u8]>> {
+        let mut names: Vec<Box<[u8]>> = self.slab.of_node(tree, dir).map(|(_, task)| task.name.clone()).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// A path has changed, and `maps` are the event maps that it concerns now: tasks that none of them would schedule
+    /// for their event are cancelled.
+    pub fn match_again(&mut self, tree: &mut Tree, dir: NodeId, name: &[u8], maps: &[u16], effects: &mut Vec<Effect>) {
+        let tasks: Vec<(u32, SchedulerId, Mask)> = self
+            .slab
+            .of_node(tree, dir)
+            .filter(|(_, task)| *task.name == *name)
+            .map(|(at, task)| (at, task.scheduler, task.mask))
+            .collect();
+        for (at, scheduler, mask) in tasks {
+            let wanted = Action { scheduler, verb: Verb::Schedule };
+            let maps = maps.iter().filter_map(|map| self.maps.get(usize::from(*map)));
+            let matches = maps
+                .flat_map(|map| events::bits(mask).map(|bit| map.actions(bit)))
+                .any(|found| found.contains(&wanted));
+            if !matches {
+                self.cancel_one(tree, at, What::NotMatched, effects);
+            }
+        }
+    }
+
+    /// What a task is about; `None` while its directory's new path is not known.
     fn about(&self, tree: &Tree, at: u32) -> Option<About> {
         let task = self.slab.get(at)?;
         let mut path = Vec::new();

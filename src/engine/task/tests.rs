@@ -53,7 +53,8 @@ impl Rig {
     fn event_in(&mut self, mask: Mask, path: &str, is_dir: bool, maps: &[u16]) -> Vec<What> {
         let (dir, name) = path.rsplit_once('/').unwrap();
         let dir = self.node(dir);
-        let event = Event { mask, dir, name: name.as_bytes(), is_dir, maps, source: None, from_scan: false };
+        let event =
+            Event { mask, dir, name: name.as_bytes(), is_dir, below: true, maps, source: None, from_scan: false };
         let mut effects = Vec::new();
         self.tasks.event(Tick(self.now), &mut self.tree, &event, &mut effects);
         self.tasks.check(&self.tree);

@@ -6,6 +6,7 @@
 //! that whatever is created in it is in the queue or in the listing, or in both: delivery is at least once.
 
 pub mod events;
+mod moves;
 mod names;
 mod set;
 pub mod tree;
@@ -18,6 +19,7 @@ use crate::parts::pattern::Pattern;
 use crate::sys::Errno;
 use crate::sys::fs::Kind;
 use crate::sys::inotify::{Mask, Record, Wd};
+use moves::Moves;
 use set::Sets;
 use tree::Presence;
 
@@ -47,6 +49,8 @@ pub struct Event<'a> {
     pub name: &'a [u8],
     /// Whether it is about a directory.
     pub is_dir: bool,
+    /// Whether it is about what lies below as well: not if a directory only gets another name.
+    pub below: bool,
     /// The event maps to consult, each once.
     pub maps: &'a [MapId],
     /// The path before a rename.
@@ -71,6 +75,15 @@ pub enum Trouble {
     RootMissing,
     /// Watches or descriptors are used up, or it is not allowed: its events are missing.
     Unwatched(Errno),
+}
+
+/// What tasks that hang on the tree must be told of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Aftermath {
+    /// For each task at or below this directory, this event is to go through its event map: the disk has lost it.
+    Lost(NodeId, Mask),
+    /// Each task at or below this directory is to be matched again: it has another path, or other watches.
+    Moved(NodeId),
 }
 
 /// A path of a watch.
@@ -99,9 +112,12 @@ pub struct Watches {
     sets: Sets,
     mask: Mask,
     scans: Vec<NodeId>,
-    unwatch: Vec<Wd>,
-    /// The first half of a rename: cookie, path before, and the node if it is a watched directory.
-    moved_from: Option<(u32, Vec<u8>, Option<NodeId>)>,
+    moves: Moves,
+    /// Directories that have left, whose watches are to end, children last.
+    leaving: Vec<NodeId>,
+    /// Further watches that are to end.
+    stale: Vec<Wd>,
+    aftermath: Vec<Aftermath>,
 }
 
 impl Watches {
@@ -114,8 +130,10 @@ impl Watches {
             sets: Sets::new(),
             mask: Mask(UPKEEP.0 | used.0),
             scans: Vec::new(),
-            unwatch: Vec::new(),
-            moved_from: None,
+            moves: Moves::default(),
+            leaving: Vec::new(),
+            stale: Vec::new(),
+            aftermath: Vec::new(),
         };
         for (number, watch) in watches.iter().enumerate() {
             for path in &watch.paths {
@@ -183,13 +201,35 @@ impl Watches {
 
     /// The next watch to be removed; all of them are, before anything is scanned.
     pub fn next_unwatch(&mut self) -> Option<Wd> {
-        // One that a scan has met again meanwhile is in use.
-        while let Some(wd) = self.unwatch.pop() {
-            if self.tree.by_wd(wd).next().is_none() {
+        loop {
+            let wd = match self.stale.pop() {
+                Some(stale) => Some(stale),
+                None => self.next_to_leave()?,
+            };
+            // One that a scan has met again meanwhile is in use.
+            if let Some(wd) = wd.filter(|wd| self.tree.by_wd(*wd).next().is_none()) {
                 return Some(wd);
             }
         }
-        None
+    }
+
+    /// Takes the watch descriptor of the next directory that has left, and lets its node go.
+    fn next_to_leave(&mut self) -> Option<Option<Wd>> {
+        let node = self.leaving.pop()?;
+        // Its place in memory may have been another's in the meantime.
+        if !self.tree.is_lost(node) {
+            return Some(None);
+        }
+        let wd = self.tree.wd(node);
+        self.tree.set_wd(node, None);
+        self.tree.lose(node, Presence::MovedOut);
+        self.tree.release(node);
+        Some(wd)
+    }
+
+    /// What the tasks must be told of next; to be asked after every call that gives out events.
+    pub fn next_aftermath(&mut self) -> Option<Aftermath> {
+        self.aftermath.pop()
     }
 
     /// The next directory to be watched, and whether to list it. Children come next after their parent.
@@ -228,11 +268,14 @@ impl Watches {
     pub fn entry(&mut self, node: NodeId, scan: Scan, name: &[u8], kind: Kind, sink: Sink<'_>) {
         let is_dir = kind == Kind::Directory;
         if scan == Scan::Report {
-            let mut mask = Mask::CREATE;
-            if kind == Kind::File {
-                mask = mask.with(Mask::CLOSE_WRITE);
-            }
-            self.deliver(node, name, mask, is_dir, None, true, sink);
+            let mask = match kind {
+                Kind::File => Mask::CREATE.with(Mask::CLOSE_WRITE),
+                Kind::Directory => Mask::CREATE.with(Mask::ISDIR),
+                Kind::Symlink | Kind::Fifo | Kind::Socket | Kind::Character | Kind::Block | Kind::Unknown => {
+                    Mask::CREATE
+                }
+            };
+            self.deliver(node, name, mask, None, true, sink);
         }
         if is_dir && matches!(scan, Scan::List | Scan::Report) {
             self.directory_found(node, name, scan);
@@ -250,7 +293,8 @@ impl Watches {
             Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP if anchored => Some(Trouble::RootMissing),
             Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP => {
                 // Gone again, or replaced: its own records tell, or have told.
-                self.tree.lose(node, Presence::Deleted);
+                self.deleted(node);
+                self.tree.release(node);
                 None
             }
             _ => Some(Trouble::Unwatched(errno)),
@@ -275,10 +319,8 @@ impl Watches {
             self.overflow(sink);
             return;
         }
-        // Both halves of a rename are neighbours in the queue, unless another processor's event came between them: then
-        // the directory is lost and found again, which is slower and loses nothing.
-        if !self.completes_rename(record) {
-            self.rename_went_out();
+        if self.hold(record) {
+            return;
         }
         let nodes: Vec<NodeId> = self.tree.by_wd(record.wd).collect();
         for node in nodes {
@@ -291,8 +333,7 @@ impl Watches {
 
     /// Events are lost: each watch's map may say what to do about it.
     fn overflow(&mut self, sink: Sink<'_>) {
-        self.rename_went_out();
-        self.moved_from = None;
+        self.give_up_waiting(sink);
         for root in &self.roots {
             let name = self.tree.name(root.node).to_vec();
             let dir = self.tree.parent(root.node).unwrap_or(ROOT);
@@ -301,6 +342,7 @@ impl Watches {
                 dir,
                 name: &name,
                 is_dir: true,
+                below: true,
                 maps: self.specs.get(root.watch).map_or(&[][..], |watch| std::slice::from_ref(&watch.map)),
                 source: None,
                 from_scan: false,
@@ -317,14 +359,15 @@ impl Watches {
             && parent.is_some_and(|parent| {
                 self.tree.wd(parent).is_some() && self.sets.get(self.tree.set(parent)).maps == self.maps(node)
             });
-        if !told && self.tree.presence(node) != Presence::MovedOut {
+        if !told && !self.has_left(node) {
             let name = self.tree.name(node).to_vec();
-            let maps = self.maps(node).to_vec();
+            let maps = self.maps_in(self.tree.set(node), parent.unwrap_or(ROOT), &name);
             let event = Event {
                 mask: record.mask,
                 dir: parent.unwrap_or(ROOT),
                 name: &name,
                 is_dir: true,
+                below: true,
                 maps: &maps,
                 source: None,
                 from_scan: false,
@@ -341,62 +384,27 @@ impl Watches {
         &self.sets.get(self.tree.set(node)).maps
     }
 
+    /// Whether it is below a directory that left the watched part and is not unwatched yet.
+    fn has_left(&self, node: NodeId) -> bool {
+        !self.leaving.is_empty() && self.tree.is_lost(node) && self.tree.presence(node) != Presence::Deleted
+    }
+
     /// A record about a name in a watched directory.
     fn named_record(&mut self, node: NodeId, name: &[u8], record: &Record<'_>, sink: Sink<'_>) {
-        if self.tree.presence(node) == Presence::MovedOut {
+        if self.has_left(node) {
             return;
         }
-        let is_dir = record.mask.any(Mask::ISDIR);
-        let first = if self.completes_rename(record) { self.moved_from.take() } else { None };
-        let (source, moved) = first.map_or((None, None), |(_, path, node)| (Some(path), node));
-        self.deliver(node, name, record.mask, is_dir, source.as_deref(), false, sink);
-        let child = self.tree.child(node, name).filter(|_| is_dir);
-        if record.mask.any(Mask::MOVED_FROM) {
-            self.moved_from = Some((record.cookie, self.tree.path(node, name), child));
-        } else if record.mask.any(Mask::DELETE) {
-            // Its descriptor lives until IN_IGNORED: if the name was made again meanwhile, it may be the new one's.
-            child.into_iter().for_each(|child| self.tree.lose(child, Presence::Deleted));
-        } else if record.mask.any(Mask::MOVED_TO) && is_dir {
-            // What stood there was empty, and is gone without a record of its own in this directory.
-            child.into_iter().for_each(|child| self.tree.lose(child, Presence::Deleted));
-            self.directory_arrived(node, name, moved);
-        } else if record.mask.any(Mask::CREATE) && is_dir {
+        let renames = Mask::MOVED_FROM.with(Mask::MOVED_TO);
+        match (record.mask.any(Mask::ISDIR), record.mask.any(renames)) {
+            (true, true) if record.mask.any(Mask::MOVED_FROM) => self.directory_departs(node, name, record, sink),
+            (true, true) => self.directory_arrives(node, name, record, sink),
+            (false, true) => self.file_renamed(node, name, record, sink),
+            (_, false) => self.deliver(node, name, record.mask, None, false, sink),
+        }
+        if record.mask.any(Mask::ISDIR) && record.mask.any(Mask::DELETE) {
+            self.tree.child(node, name).into_iter().for_each(|child| self.deleted(child));
+        } else if record.mask.any(Mask::ISDIR) && record.mask.any(Mask::CREATE) {
             self.directory_found(node, name, Scan::Report);
-        }
-    }
-
-    /// A directory was renamed to `name`: one that is watched goes on under its new path with all below it, if the same
-    /// watches want it there; any other is new.
-    fn directory_arrived(&mut self, parent: NodeId, name: &[u8], moved: Option<NodeId>) {
-        let wanted = self.inherited(parent, name, Scan::Report);
-        if let Some(node) = moved {
-            let same = self.sets.get(self.tree.set(node)).dirs == wanted;
-            if same && self.tree.child(parent, name).is_none() && self.tree.rename(node, parent, name) {
-                return;
-            }
-            self.moved_out(node);
-        }
-        self.directory_found(parent, name, Scan::Report);
-    }
-
-    fn completes_rename(&self, record: &Record<'_>) -> bool {
-        record.mask.any(Mask::MOVED_TO) && self.moved_from.as_ref().is_some_and(|(cookie, ..)| *cookie == record.cookie)
-    }
-
-    /// No second half is to be expected: a directory whose first half was read went out of the watched part. To be
-    /// called when nothing more is to be read at present.
-    pub fn rename_went_out(&mut self) {
-        if let Some(node) = self.moved_from.as_mut().and_then(|(.., node)| node.take()) {
-            self.moved_out(node);
-        }
-    }
-
-    /// A directory went to where no watch is: neither it nor what lies below has a path, and the kernel's watches end.
-    fn moved_out(&mut self, top: NodeId) {
-        for node in self.tree.subtree(top).into_iter().rev() {
-            self.unwatch.extend(self.tree.wd(node));
-            self.tree.set_wd(node, None);
-            self.tree.lose(node, Presence::MovedOut);
         }
     }
 
@@ -429,7 +437,12 @@ impl Watches {
 
     /// The maps that an event on `name` in `dir` concerns for the directory's sake.
     fn maps_of(&self, dir: NodeId, name: &[u8]) -> Vec<MapId> {
-        let set = self.sets.get(self.tree.set(dir));
+        self.maps_in(self.tree.set(dir), dir, name)
+    }
+
+    /// The maps of a set's roots, but for those that exclude this path.
+    fn maps_in(&self, set: u16, dir: NodeId, name: &[u8]) -> Vec<MapId> {
+        let set = self.sets.get(set);
         if !set.picky {
             return set.maps.clone();
         }
@@ -445,20 +458,19 @@ impl Watches {
     }
 
     /// Gives out an event on `name` in `dir` for all maps that it concerns.
-    #[expect(clippy::too_many_arguments, reason = "an event's parts, which the caller has apart")]
     fn deliver(
         &mut self,
         dir: NodeId,
         name: &[u8],
         mask: Mask,
-        is_dir: bool,
         source: Option<&[u8]>,
         from_scan: bool,
         sink: Sink<'_>,
     ) {
+        let is_dir = mask.any(Mask::ISDIR);
         let dir_maps = self.maps_of(dir, name);
         if !dir_maps.is_empty() {
-            let event = Event { mask, dir, name, is_dir, maps: &dir_maps, source, from_scan };
+            let event = Event { mask, dir, name, is_dir, below: true, maps: &dir_maps, source, from_scan };
             sink(&mut self.tree, &event);
         }
         let set = self.sets.get(self.tree.set(dir));
@@ -470,7 +482,8 @@ impl Watches {
         let mut maps: Vec<MapId> = files.map(|watch| watch.map).filter(|map| !dir_maps.contains(map)).collect();
         maps.dedup();
         if !maps.is_empty() {
-            let event = Event { mask: of_the_file(mask), dir, name, is_dir, maps: &maps, source, from_scan };
+            let event =
+                Event { mask: of_the_file(mask), dir, name, is_dir, below: true, maps: &maps, source, from_scan };
             sink(&mut self.tree, &event);
         }
     }

@@ -29,6 +29,8 @@ pub enum Presence {
     Anchor,
     /// A directory is there, as far as is known. A link in its place is not followed.
     Here,
+    /// It was renamed, and where to is not known yet: its name is free for another.
+    Aside,
     /// It was deleted: what still comes from it is about the path that it had.
     Deleted,
     /// It was moved to where no watch is: nothing below it has a path any more.
@@ -176,28 +178,49 @@ impl Tree {
         self.by_name = index;
     }
 
-    /// Says that the disk has lost this directory: its name is free for another, and the node goes when nothing holds
-    /// on to it any more.
+    /// Says that the directory is not where it was: its name is free for another. A lost one goes by
+    /// [`Tree::release`] when nothing holds on to it any more. A configured path's is never lost.
     pub fn lose(&mut self, id: NodeId, presence: Presence) {
-        if self.node(id).presence == Presence::Here {
-            self.leave_name(id);
-            self.node_mut(id).presence = presence;
-            self.release(id);
+        match self.node(id).presence {
+            Presence::Here => self.leave_name(id),
+            Presence::Aside => {}
+            Presence::Anchor | Presence::Deleted | Presence::MovedOut | Presence::Free => return,
         }
+        self.node_mut(id).presence = presence;
+    }
+
+    /// Whether it, or a directory above it, is lost.
+    pub fn is_lost(&self, id: NodeId) -> bool {
+        let mut at = Some(id);
+        while let Some(id) = at {
+            if matches!(self.node(id).presence, Presence::Deleted | Presence::MovedOut | Presence::Free) {
+                return true;
+            }
+            at = self.parent(id);
+        }
+        false
+    }
+
+    /// Whether `top` is the node itself or lies above it.
+    pub fn is_below(&self, id: NodeId, top: NodeId) -> bool {
+        let mut at = Some(id);
+        while let Some(id) = at.filter(|id| *id != top) {
+            at = self.parent(id);
+        }
+        at.is_some()
     }
 
     /// Gives a directory another place and name; what lies below moves along. False where it cannot: it belongs to a
     /// configured path, it is lost, or it would lie below itself.
     pub fn rename(&mut self, id: NodeId, parent: NodeId, name: &[u8]) -> bool {
-        let mut above = Some(parent);
-        while let Some(at) = above.filter(|at| *at != id) {
-            above = self.parent(at);
-        }
-        if self.node(id).presence != Presence::Here || above.is_some() {
+        if !matches!(self.node(id).presence, Presence::Here | Presence::Aside) || self.is_below(parent, id) {
             return false;
         }
         let Some(new_name) = self.names.put(name) else { return false };
-        self.leave_name(id);
+        if self.node(id).presence == Presence::Here {
+            self.leave_name(id);
+        }
+        self.node_mut(id).presence = Presence::Here;
         self.unlink(id);
         self.names.forget(self.node(id).name);
         self.node_mut(id).name = new_name;
@@ -320,7 +343,7 @@ impl Tree {
     }
 
     /// Appends the path of `name` in `dir` (of the directory itself if `name` is empty) to `path`. False, and a path
-    /// that means nothing, if a directory on the way was moved to where no watch is.
+    /// that may be wrong, while a directory on the way is being renamed. A lost one's path is the last that it had.
     pub fn push_path(&self, dir: NodeId, name: &[u8], path: &mut Vec<u8>) -> bool {
         let start = path.len();
         let mut known = true;
@@ -333,7 +356,7 @@ impl Tree {
                 path.push(b'/');
             }
             path.extend(self.name(id).iter().rev());
-            known &= self.node(id).presence != Presence::MovedOut;
+            known &= self.node(id).presence != Presence::Aside;
             pending = true;
             at = self.parent(id);
         }

@@ -1,0 +1,203 @@
+//! Watches and tasks together: what becomes of pending tasks when directories move and go.
+
+use super::*;
+use crate::parts::duration::Millis;
+use crate::parts::log::Level;
+use crate::parts::pattern::Pattern;
+use crate::sys::fs::Kind;
+use crate::sys::inotify::{Mask, Record, Wd};
+use task::{Action, EventMap, Scheduler, Verb, What};
+use watch::{Scan, Watch};
+
+/// /s (map 0) and /t (map 1), each with the directories a and a/b below; tasks of both maps are due after a second.
+struct Rig {
+    watches: Watches,
+    tasks: Tasks,
+    effects: Vec<Effect>,
+}
+
+const NOW: Tick = Tick(1_000);
+const DIR_FROM: Mask = Mask::MOVED_FROM.with(Mask::ISDIR);
+const DIR_TO: Mask = Mask::MOVED_TO.with(Mask::ISDIR);
+
+impl Rig {
+    /// `maps` are pairs of an event and what it does to scheduler 0, for /s and for /t.
+    fn new(maps: [&[(Mask, Verb)]; 2], exclude: Option<&str>) -> Rig {
+        let map = |pairs: &[(Mask, Verb)]| {
+            let mut map = EventMap::default();
+            pairs.iter().for_each(|(event, verb)| map.set(*event, vec![Action { scheduler: 0, verb: *verb }]));
+            map
+        };
+        let exclude: Vec<Pattern> = exclude.iter().map(|text| Pattern::new(text.as_bytes()).unwrap()).collect();
+        let watch = |path: &[u8], map| Watch {
+            paths: vec![path.to_vec()],
+            map,
+            rec: true,
+            auto_add: true,
+            exclude: exclude.clone(),
+        };
+        let scheduler =
+            Scheduler { delay: Millis(1_000), files: true, dirs: false, singlejob: false, notes: Level::Debug };
+        let maps = maps.map(map).to_vec();
+        let mut rig = Rig {
+            watches: Watches::new(&[watch(b"/s", 0), watch(b"/t", 1)], Mask::default(), 3),
+            tasks: Tasks::new(vec![scheduler], maps, 9, 4, NOW),
+            effects: Vec::new(),
+        };
+        let mut wd = 0;
+        while let Some((node, scan)) = rig.watches.next_scan() {
+            wd += 1;
+            rig.watches.watched(node, Wd(wd));
+            let path = rig.watches.tree().path(node, b"");
+            let below: &[u8] = match &path[..] {
+                b"/s" | b"/t" => b"a",
+                b"/s/a" | b"/t/a" => b"b",
+                _ => continue,
+            };
+            assert_eq!(scan, Scan::List);
+            rig.watches.entry(node, scan, below, Kind::Directory, &mut |_, _| {});
+        }
+        rig
+    }
+
+    fn node(&self, path: &str) -> NodeId {
+        let tree = self.watches.tree();
+        let mut parts = path.split('/').filter(|part| !part.is_empty());
+        parts.try_fold(watch::ROOT, |node, part| tree.child(node, part.as_bytes())).unwrap()
+    }
+
+    fn wd(&self, path: &str) -> Wd {
+        self.watches.tree().wd(self.node(path)).unwrap()
+    }
+
+    /// Feeds a record; the answer is what was noted, with paths.
+    fn record(&mut self, dir: &str, mask: Mask, cookie: u32, name: &str) -> Vec<(What, String)> {
+        let record = Record { wd: self.wd(dir), mask, cookie, name: name.as_bytes() };
+        let (tasks, effects) = (&mut self.tasks, &mut self.effects);
+        self.watches.record(&record, &mut |tree, event| tasks.event(NOW, tree, event, effects));
+        self.told()
+    }
+
+    fn give_up(&mut self) -> Vec<(What, String)> {
+        let (tasks, effects) = (&mut self.tasks, &mut self.effects);
+        self.watches.give_up_waiting(&mut |tree, event| tasks.event(NOW, tree, event, effects));
+        self.told()
+    }
+
+    fn told(&mut self) -> Vec<(What, String)> {
+        tell_tasks(&mut self.watches, &mut self.tasks, NOW, &mut self.effects);
+        self.watches.tree().check();
+        self.tasks.check(self.watches.tree());
+        let notes = self.effects.drain(..).filter_map(|effect| match effect {
+            Effect::Note(about, what) => Some((what, String::from_utf8(about.path).unwrap())),
+            Effect::Start(..) => None,
+        });
+        notes.collect()
+    }
+
+    /// The paths of all tasks, as they would be started.
+    fn pending(&mut self) -> Vec<String> {
+        let mut effects = Vec::new();
+        self.tasks.advance(Tick(NOW.0 + 2_000), self.watches.tree_mut(), &mut effects);
+        let paths = effects.into_iter().filter_map(|effect| match effect {
+            Effect::Start(_, about) => Some(String::from_utf8(about.path).unwrap()),
+            Effect::Note(..) => None,
+        });
+        let mut paths: Vec<String> = paths.collect();
+        paths.sort();
+        paths
+    }
+}
+
+const SCHEDULES: (Mask, Verb) = (Mask::CLOSE_WRITE, Verb::Schedule);
+
+#[test]
+fn tasks_below_a_renamed_directory_move_along() {
+    // Both halves would cancel what lies below, were the directory not merely renamed.
+    let map = [SCHEDULES, (Mask::MOVED_FROM, Verb::Cancel), (Mask::MOVED_TO, Verb::Cancel)];
+    let mut rig = Rig::new([&map, &[]], None);
+    rig.record("/s/a", Mask::CLOSE_WRITE, 0, "f");
+    rig.record("/s/a/b", Mask::CLOSE_WRITE, 0, "g");
+    assert_eq!(rig.record("/s", DIR_FROM, 5, "a"), []);
+    assert_eq!(rig.record("/s", DIR_TO, 5, "z").len(), 0);
+    assert_eq!(rig.pending(), ["/s/z/b/g", "/s/z/f"]);
+}
+
+/// It is due in the very 20 ms in which its path is not known: it waits for it.
+#[test]
+fn a_task_that_is_due_while_its_directory_is_on_its_way_waits() {
+    let mut rig = Rig::new([&[SCHEDULES], &[]], None);
+    rig.record("/s/a", Mask::CLOSE_WRITE, 0, "f");
+    rig.record("/s", DIR_FROM, 5, "a");
+    assert_eq!(rig.pending(), [""; 0]);
+    rig.record("/s", DIR_TO, 5, "z");
+    let mut effects = Vec::new();
+    rig.tasks.advance(Tick(NOW.0 + 2_100), rig.watches.tree_mut(), &mut effects);
+    assert!(matches!(&effects[..], [Effect::Start(_, about)] if about.path == b"/s/z/f"));
+}
+
+#[test]
+fn a_task_that_moves_into_another_watch_is_matched_again() {
+    for (other, expected) in [(&[SCHEDULES][..], vec!["/t/z/f"]), (&[(Mask::MODIFY, Verb::Schedule)], vec![])] {
+        let mut rig = Rig::new([&[SCHEDULES], other], None);
+        rig.record("/s/a", Mask::CLOSE_WRITE, 0, "f");
+        rig.record("/s", DIR_FROM, 5, "a");
+        let notes = rig.record("/t", DIR_TO, 5, "z");
+        let cancelled = notes.contains(&(What::NotMatched, "/t/z/f".to_owned()));
+        assert_eq!(cancelled, expected.is_empty(), "{notes:?}");
+        assert_eq!(rig.pending(), expected);
+    }
+}
+
+#[test]
+fn a_task_whose_new_path_is_excluded_is_cancelled() {
+    let mut rig = Rig::new([&[SCHEDULES], &[]], Some("/s/z/.*[.]tmp$"));
+    rig.record("/s/a", Mask::CLOSE_WRITE, 0, "f.tmp");
+    rig.record("/s/a", Mask::CLOSE_WRITE, 0, "g");
+    rig.record("/s", DIR_FROM, 5, "a");
+    let notes = rig.record("/s", DIR_TO, 5, "z");
+    assert_eq!(notes, [(What::NotMatched, "/s/z/f.tmp".to_owned())]);
+    assert_eq!(rig.pending(), ["/s/z/g"]);
+}
+
+/// Neither a deletion nor a move out cancels by itself: the map says what to do, for each task below.
+#[test]
+fn tasks_below_a_lost_directory_get_its_event() {
+    let dir_gone = Mask::DELETE.with(Mask::ISDIR);
+    for (event, cancels) in
+        [(Mask::DELETE, true), (Mask::DELETE, false), (Mask::MOVED_FROM, true), (Mask::MOVED_FROM, false)]
+    {
+        let map = [SCHEDULES, (event, Verb::Cancel)];
+        let mut rig = Rig::new([if cancels { &map } else { &map[..1] }, &[]], None);
+        rig.record("/s/a", Mask::CLOSE_WRITE, 0, "f");
+        rig.record("/s/a/b", Mask::CLOSE_WRITE, 0, "g");
+        let mut notes = Vec::new();
+        if event == Mask::DELETE {
+            notes.extend(rig.record("/s/a", dir_gone, 0, "b"));
+            notes.extend(rig.record("/s", dir_gone, 0, "a"));
+        } else {
+            rig.record("/s", DIR_FROM, 5, "a");
+            notes.extend(rig.give_up());
+        }
+        let of = |path: &str| (What::Cancelled, path.to_owned());
+        if cancels {
+            notes.sort_by(|a, b| a.1.cmp(&b.1));
+            assert_eq!(notes, [of("/s/a/b/g"), of("/s/a/f")]);
+            assert_eq!(rig.pending(), [""; 0]);
+        } else {
+            assert_eq!(notes, []);
+            assert_eq!(rig.pending(), ["/s/a/b/g", "/s/a/f"], "they keep the path that they had");
+        }
+    }
+}
+
+#[test]
+fn a_task_that_a_deletion_schedules_outlives_its_directory() {
+    let mut rig = Rig::new([&[(Mask::DELETE, Verb::Schedule)], &[]], None);
+    rig.record("/s/a/b", Mask::DELETE, 0, "f");
+    rig.record("/s/a", Mask::DELETE.with(Mask::ISDIR), 0, "b");
+    let nodes = rig.watches.tree().len();
+    assert_eq!(rig.pending(), ["/s/a/b/f"]);
+    let wd = rig.watches.tree().by_wd(Wd(99)).next();
+    assert!(wd.is_none() && nodes > 6, "the lost directory is held by its task");
+}

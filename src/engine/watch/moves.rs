@@ -1,0 +1,252 @@
+//! Renames: the two halves of each are brought together by their cookie (inotify(7)).
+//!
+//! A watched directory whose first half was read is set aside: its name is free, and it has no path until its second
+//! half tells the new one, or time tells that it left the watched part. Records from below it wait with it. A directory
+//! that another one is renamed onto is set aside too: with RENAME_EXCHANGE the next IN_MOVED_FROM of that name means it
+//! (the records are FROM a, TO b, FROM b, TO a); if it was empty and overwritten, its own IN_IGNORED says so.
+
+use super::tree::Presence;
+use super::{Aftermath, Event, MapId, NodeId, RootId, Scan, Sink, Watches};
+use crate::sys::clock::Tick;
+use crate::sys::inotify::{Mask, Record, Wd};
+
+/// How long a second half may be missing after the queue ran empty, in milliseconds. The kernel queues both halves one
+/// after the other within one rename(2), so this is long.
+const PATIENCE: u64 = 20;
+
+/// Halves of files' renames that are kept for their second half's `source`. Others come between by few.
+const MOST_FILES: usize = 16;
+
+/// What is known of renames that are not complete.
+#[derive(Default)]
+pub struct Moves {
+    departures: Vec<Departure>,
+    held: Vec<Held>,
+    files: Vec<(u32, Vec<u8>)>,
+    give_up_at: Option<Tick>,
+}
+
+/// A watched directory that is set aside.
+struct Departure {
+    node: NodeId,
+    /// `None` if it was renamed onto, and may be on its way in an exchange.
+    cookie: Option<u32>,
+    mask: Mask,
+    dir: NodeId,
+    name: Vec<u8>,
+}
+
+/// A record from below a directory that is set aside.
+struct Held {
+    wd: Wd,
+    mask: Mask,
+    cookie: u32,
+    name: Vec<u8>,
+}
+
+impl Watches {
+    /// Keeps a record back if it comes from below a directory that is set aside.
+    pub(super) fn hold(&mut self, record: &Record<'_>) -> bool {
+        if self.moves.departures.is_empty() {
+            return false;
+        }
+        let nodes: Vec<NodeId> = self.tree.by_wd(record.wd).collect();
+        let ended = record.mask.any(Mask::DELETE_SELF.with(Mask::IGNORED));
+        if let Some(at) =
+            self.moves.departures.iter().position(|d| ended && d.cookie.is_none() && nodes.contains(&d.node))
+        {
+            let overwritten = self.moves.departures.remove(at);
+            self.deleted(overwritten.node);
+            return false;
+        }
+        let below = nodes.iter().any(|node| self.moves.departures.iter().any(|d| self.tree.is_below(*node, d.node)));
+        if below {
+            let Record { wd, mask, cookie, name } = *record;
+            self.moves.held.push(Held { wd, mask, cookie, name: name.to_vec() });
+        }
+        below
+    }
+
+    fn replay(&mut self, sink: Sink<'_>) {
+        for held in std::mem::take(&mut self.moves.held) {
+            let Held { wd, mask, cookie, ref name } = held;
+            self.record(&Record { wd, mask, cookie, name }, sink);
+        }
+    }
+
+    /// A file's rename: its first half is told at once, its second with the path that the first had.
+    pub(super) fn file_renamed(&mut self, dir: NodeId, name: &[u8], record: &Record<'_>, sink: Sink<'_>) {
+        let mut source = None;
+        if record.mask.any(Mask::MOVED_FROM) {
+            if self.moves.files.len() == MOST_FILES {
+                self.moves.files.remove(0);
+            }
+            self.moves.files.push((record.cookie, self.tree.path(dir, name)));
+        } else if let Some(at) = self.moves.files.iter().position(|(cookie, _)| *cookie == record.cookie) {
+            source = Some(self.moves.files.remove(at).1);
+        }
+        self.deliver(dir, name, record.mask, source.as_deref(), false, sink);
+    }
+
+    /// The first half of a directory's rename.
+    pub(super) fn directory_departs(&mut self, dir: NodeId, name: &[u8], record: &Record<'_>, sink: Sink<'_>) {
+        let exchanged = |d: &&mut Departure| d.cookie.is_none() && d.dir == dir && d.name == name;
+        if let Some(departure) = self.moves.departures.iter_mut().find(exchanged) {
+            (departure.cookie, departure.mask) = (Some(record.cookie), record.mask);
+            return;
+        }
+        match self.tree.child(dir, name) {
+            Some(node) if self.tree.presence(node) == Presence::Here => {
+                self.set_aside(node, Some(record.cookie), record.mask, dir, name);
+            }
+            known => {
+                self.moves.files.push((record.cookie, self.tree.path(dir, name)));
+                self.deliver(dir, name, record.mask, None, false, sink);
+                known.into_iter().for_each(|anchor| self.moved_out(anchor));
+            }
+        }
+    }
+
+    fn set_aside(&mut self, node: NodeId, cookie: Option<u32>, mask: Mask, dir: NodeId, name: &[u8]) {
+        self.tree.lose(node, Presence::Aside);
+        self.moves.departures.push(Departure { node, cookie, mask, dir, name: name.to_vec() });
+        self.moves.give_up_at = None;
+    }
+
+    /// The second half of a directory's rename.
+    pub(super) fn directory_arrives(&mut self, dir: NodeId, name: &[u8], record: &Record<'_>, sink: Sink<'_>) {
+        let first = self.moves.departures.iter().position(|d| d.cookie == Some(record.cookie));
+        let departure = first.map(|at| self.moves.departures.remove(at));
+        let occupant = self.tree.child(dir, name).filter(|node| self.tree.presence(*node) == Presence::Here);
+        // A scan was faster, and has met the directory under its new name already: the scan's node is the true one.
+        let met = departure.as_ref().is_some_and(|d| occupant.is_some_and(|o| self.tree.wd(o) == self.tree.wd(d.node)));
+        if let Some(occupant) = occupant.filter(|_| !met) {
+            self.set_aside(occupant, None, Mask::DELETE, dir, name);
+        }
+        let Some(departure) = departure else {
+            self.deliver(dir, name, record.mask, None, false, sink);
+            self.directory_found(dir, name, Scan::Report);
+            return;
+        };
+        let source = self.tree.path(departure.dir, &departure.name);
+        self.deliver_departure(&departure, false, sink);
+        self.deliver(dir, name, record.mask, Some(&source), false, sink);
+        if met {
+            self.tree.set_wd(departure.node, None);
+            self.moved_out(departure.node);
+        } else {
+            self.settle_in(departure.node, dir, name);
+        }
+        self.replay(sink);
+    }
+
+    fn deliver_departure(&mut self, departure: &Departure, below: bool, sink: Sink<'_>) {
+        let maps = self.maps_of(departure.dir, &departure.name);
+        let event = Event {
+            mask: departure.mask,
+            dir: departure.dir,
+            name: &departure.name,
+            is_dir: true,
+            below,
+            maps: &maps,
+            source: None,
+            from_scan: false,
+        };
+        if !maps.is_empty() {
+            sink(&mut self.tree, &event);
+        }
+    }
+
+    /// Gives a renamed directory its new place, if a watch wants it there. Between watches its subtree changes hands,
+    /// and is listed for those who have not known it.
+    fn settle_in(&mut self, node: NodeId, parent: NodeId, name: &[u8]) {
+        let before = self.sets.get(self.tree.set(node)).dirs.clone();
+        let wanted = self.moved_along(parent, name, &before);
+        if wanted.is_empty() || !self.tree.rename(node, parent, name) {
+            self.moved_out(node);
+            self.directory_found(parent, name, Scan::Report);
+            return;
+        }
+        let picky = self.sets.get(self.tree.set(node)).picky || self.sets.get(self.tree.set(parent)).picky;
+        if wanted != before {
+            for below in self.tree.subtree(node) {
+                let above = self.tree.parent(below).unwrap_or(parent);
+                let (name, before) = (self.tree.name(below).to_vec(), self.sets.get(self.tree.set(below)).dirs.clone());
+                let dirs = self.moved_along(above, &name, &before);
+                self.assign(below, dirs, Vec::new());
+            }
+        }
+        if wanted.iter().any(|root| !before.contains(root)) {
+            self.want(node, Scan::Report);
+        } else if picky {
+            // What was excluded there may not be here.
+            self.want(node, Scan::List);
+        }
+        if picky || wanted != before {
+            self.aftermath.push(Aftermath::Moved(node));
+        }
+    }
+
+    /// The roots that want a directory renamed to here: those that want what appears, and those that had it already.
+    fn moved_along(&self, parent: NodeId, name: &[u8], before: &[RootId]) -> Vec<RootId> {
+        let appeared = self.inherited(parent, name, Scan::Report);
+        let mut wanted = self.inherited(parent, name, Scan::List);
+        wanted.retain(|root| before.contains(root));
+        wanted.extend(appeared);
+        wanted.sort_unstable();
+        wanted.dedup();
+        wanted
+    }
+
+    /// A directory went to where no watch is: neither it nor what lies below has a path, and the kernel's watches end.
+    pub(super) fn moved_out(&mut self, top: NodeId) {
+        let subtree = self.tree.subtree(top);
+        for node in subtree.iter().copied() {
+            if self.tree.presence(node) == Presence::Anchor {
+                self.stale.extend(self.tree.wd(node));
+                self.tree.set_wd(node, None);
+            }
+        }
+        self.tree.lose(top, Presence::MovedOut);
+        self.leaving.extend(subtree);
+        self.aftermath.push(Aftermath::Lost(top, Mask::MOVED_FROM));
+    }
+
+    /// A directory was deleted. Its descriptor lives until IN_IGNORED: if the name was made again meanwhile, the
+    /// descriptor may be the new directory's.
+    pub(super) fn deleted(&mut self, node: NodeId) {
+        self.tree.lose(node, Presence::Deleted);
+        self.aftermath.push(Aftermath::Lost(node, Mask::DELETE));
+    }
+
+    /// The queue has run empty: from now on patience with missing halves is limited.
+    pub fn queue_is_empty(&mut self, now: Tick) {
+        if !self.moves.departures.is_empty() && self.moves.give_up_at.is_none() {
+            self.moves.give_up_at = Some(Tick(now.0.saturating_add(PATIENCE + 1)));
+        }
+    }
+
+    /// When [`Watches::give_up_waiting`] is due.
+    pub fn deadline(&self) -> Option<Tick> {
+        self.moves.give_up_at
+    }
+
+    /// What is still set aside went out of the watched part, or was overwritten.
+    pub fn give_up_waiting(&mut self, sink: Sink<'_>) {
+        self.moves.give_up_at = None;
+        for departure in std::mem::take(&mut self.moves.departures) {
+            if departure.cookie.is_some() {
+                self.deliver_departure(&departure, true, sink);
+                self.moved_out(departure.node);
+            } else {
+                self.deleted(departure.node);
+            }
+        }
+        self.replay(sink);
+    }
+
+    /// The maps of what hangs on a lost or renamed directory.
+    pub fn maps_at(&self, dir: NodeId, name: &[u8]) -> Vec<MapId> {
+        self.maps_of(dir, name)
+    }
+}
