@@ -50,7 +50,7 @@ fn an_idle_daemon_makes_no_system_call() {
     assert!(!changed, "the idle daemon woke up:\n{}", seen());
     let calls: Vec<&str> = before.lines().filter(|line| !line.contains("[ Process")).collect();
     assert_eq!(calls.len(), 1, "{before}");
-    assert!(before.contains("], 3, NULL, NULL, 8"), "the wait has no timeout: {before}");
+    assert!(before.contains("], 4, NULL, NULL, 8"), "the wait has no timeout: {before}");
     // And it is alive.
     fs::write(scratch.src().join("g"), "x").unwrap();
     daemon.await_log("g: done");

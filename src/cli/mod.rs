@@ -84,7 +84,7 @@ impl Usage {
 
     /// Reads the arguments; help that was asked for is printed, and what is wrong is said.
     fn parse(&self, words: &[String], most_free: usize) -> Result<Matches, ExitCode> {
-        let matches = self.options.parse(words).map_err(|wrong_use| self.wrong(&wrong_use.to_string()))?;
+        let matches = self.options.parse(words).map_err(|wrong_use| self.wrong(&shown(&wrong_use.to_string())))?;
         if matches.opt_present("help") {
             out::print(&self.help())?;
             return Err(ExitCode::SUCCESS);

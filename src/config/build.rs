@@ -10,7 +10,7 @@ use crate::parts::diag::{Diagnostic, Source, Span};
 use crate::parts::duration::{self, Millis};
 use crate::parts::log::{self, LEVELS, Level};
 use crate::parts::pattern::Pattern;
-use crate::parts::template::braces;
+use crate::parts::template::{Template, braces};
 use crate::sys::inotify::Mask;
 
 const SHUTDOWN_TIMEOUT: Millis = Millis(30_000);
@@ -59,6 +59,10 @@ fn python(number: usize, text: &[u8]) -> Option<Diagnostic> {
         let content = shown.trim();
         if content.starts_with('[') {
             return None;
+        }
+        if content.starts_with('#') {
+            start += line.len() + 1;
+            continue;
         }
         let calls = SIGNS.iter().skip(2).any(|sign| content.contains(sign));
         if calls || SIGNS.iter().take(2).any(|sign| shown.starts_with(sign)) || shown.starts_with("async def ") {
@@ -177,7 +181,14 @@ fn shell_line(entry: &Entry, reader: &mut Reader<'_>) -> Option<Command> {
         return None;
     }
     match shell::rewrite(&entry.value) {
-        Ok(line) => Some(Command::Shell(line)),
+        Ok(line) => {
+            if shell::is_unfinished(&entry.value) {
+                let warning =
+                    Diagnostic::warning(entry.value_span.clone(), "a quote without an end: no shell will run this");
+                reader.complain(warning);
+            }
+            Some(Command::Shell(line))
+        }
         Err(misplaced) => {
             for wrong in misplaced {
                 let span = entry.value_span.within(wrong.span);
@@ -197,10 +208,14 @@ fn arguments(entry: &Entry, reader: &mut Reader<'_>) -> Option<Command> {
             reader.complain(complaint.help("write a program's path and its arguments"));
             None
         }
+        Ok(words) if words.first().is_some_and(Template::is_empty) => {
+            reader.complain(Diagnostic::error(entry.value_span.clone(), "the program's name is empty"));
+            None
+        }
         Ok(words) => Some(Command::Exec(words)),
         Err(unclosed) => {
             let span = entry.value_span.within(unclosed.span);
-            reader.complain(Diagnostic::error(span, "a quote without an end"));
+            reader.complain(Diagnostic::error(span, unclosed.what));
             None
         }
     }
@@ -228,7 +243,7 @@ fn event_map(section: &Section, schedulers: &[&str], complaints: &mut Vec<Diagno
             }
             continue;
         }
-        for (word, span) in list(&entry.key, &entry.key_span) {
+        for (word, span) in list(entry.key.as_bytes(), &entry.key_span) {
             let Some(event) = events::by_name(&word) else {
                 complaints.push(unknown_event(&word, span));
                 continue;
@@ -275,18 +290,22 @@ fn unknown_event(word: &str, span: Span) -> Diagnostic {
     if ["IN_WRITE_CLOSE", "WRITE_CLOSE"].iter().any(|misprint| misprint.eq_ignore_ascii_case(word)) {
         return complaint.help("it is IN_CLOSE_WRITE (pyinotifyd's documentation misprints it)");
     }
+    if word.eq_ignore_ascii_case("default") {
+        return complaint.help("default stands alone: it is every event that is not named");
+    }
     let names: Vec<&str> = events::EVENTS.iter().map(|event| event.name).chain(["default"]).collect();
     complaint.help(expected(word, &names))
 }
 
 /// The words of a comma-separated list with their places.
-fn list(text: &str, span: &Span) -> Vec<(String, Span)> {
+fn list(bytes: &[u8], span: &Span) -> Vec<(String, Span)> {
     let mut start = 0;
     let mut words = Vec::new();
-    for part in text.split(',') {
-        let lead = part.len() - part.trim_start().len();
-        let word = part.trim();
-        words.push((word.to_owned(), span.within(start + lead..start + lead + word.len().max(1))));
+    for part in bytes.split(|byte| *byte == b',') {
+        let lead = part.len() - part.trim_ascii_start().len();
+        let word = part.trim_ascii();
+        let place = span.within(start + lead..start + lead + word.len().max(1));
+        words.push((String::from_utf8_lossy(word).into_owned(), place));
         start += part.len() + 1;
     }
     words
@@ -295,11 +314,10 @@ fn list(text: &str, span: &Span) -> Vec<(String, Span)> {
 /// `none`, or schedulers, each with `cancel` before it or not.
 fn actions(entry: &Entry, schedulers: &[&str], complaints: &mut Vec<Diagnostic>) -> Vec<Action> {
     let mut actions: Vec<Action> = Vec::new();
-    let text = entry.text();
-    if text == "none" {
+    if entry.value == b"none" {
         return actions;
     }
-    for (words, span) in list(&text, &entry.value_span) {
+    for (words, span) in list(&entry.value, &entry.value_span) {
         let (verb, name) = match words.split_once(|c: char| c.is_ascii_whitespace()) {
             Some(("cancel", name)) => (Verb::Cancel, name.trim_start()),
             _ => (Verb::Schedule, words.as_str()),
@@ -354,6 +372,7 @@ fn watch(section: &Section, maps: &[&str], complaints: &mut Vec<Diagnostic>) -> 
     Watch {
         paths,
         exclude,
+        existing: reader.value("existing", a_boolean).unwrap_or(false),
         map: map.unwrap_or(0),
         rec: reader.value("rec", a_boolean).unwrap_or(false),
         auto_add: reader.value("auto_add", a_boolean).unwrap_or(false),
@@ -416,14 +435,13 @@ fn a_level(text: &str) -> Result<Level, String> {
 }
 
 fn a_log(text: &str) -> Result<Level, String> {
-    match text.split_once(' ') {
-        Some(("stderr", level)) => a_level(level.trim()),
-        None if text == "stderr" => Ok(Level::Info),
+    match text.split_ascii_whitespace().collect::<Vec<_>>()[..] {
+        ["stderr", level] => a_level(level),
+        ["stderr"] => Ok(Level::Info),
         _ => Err("write stderr, and a level if it is not INFO".to_owned()),
     }
 }
 
 fn a_word(text: &str) -> Result<String, String> {
-    let word = !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "_-.".contains(c));
-    if word { Ok(text.to_owned()) } else { Err("a name has letters, digits, _, - and .".to_owned()) }
+    if keys::is_name(text) { Ok(text.to_owned()) } else { Err("a name has letters, digits, _, - and .".to_owned()) }
 }

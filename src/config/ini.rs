@@ -77,6 +77,10 @@ fn header(source: usize, text: &[u8], line: Range<usize>, complaints: &mut Vec<D
         return Some(Section { kind: String::new(), name: String::new(), span, entries: Vec::new() });
     };
     let inner = String::from_utf8_lossy(inner);
+    if inner.trim().is_empty() {
+        let complaint = Diagnostic::error(span.clone(), "a section without a name");
+        complaints.push(complaint.help("write [daemon], [scheduler NAME], [event_map NAME] or [watch NAME]"));
+    }
     let (kind, name) = inner.trim().split_once(|c: char| c.is_ascii_whitespace()).unwrap_or((inner.trim(), ""));
     Some(Section { kind: kind.to_owned(), name: name.trim().to_owned(), span, entries: Vec::new() })
 }

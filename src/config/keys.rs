@@ -23,7 +23,7 @@ pub const SECTIONS: [(Kind, &str, &[&str]); 4] = [
     (Kind::Daemon, "daemon", &["log*", "loglevel.", "max_jobs", "shutdown_timeout"]),
     (Kind::Scheduler, "scheduler", &["cmd", "delay", "dirs", "exec", "files", "logname", "singlejob"]),
     (Kind::EventMap, "event_map", &[]),
-    (Kind::Watch, "watch", &["auto_add", "event_map", "exclude*", "path*", "rec"]),
+    (Kind::Watch, "watch", &["auto_add", "event_map", "exclude*", "existing", "path*", "rec"]),
 ];
 
 /// What stands where a scheduler's name could, and so cannot be one.
@@ -59,7 +59,8 @@ pub fn kind_of(section: &Section, complaints: &mut Vec<Diagnostic>) -> Option<Ki
     Some(*kind)
 }
 
-fn is_name(name: &str) -> bool {
+/// Whether a word can be a section's name, or a logname.
+pub fn is_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || "_-.".contains(c))
 }
 

@@ -26,17 +26,22 @@ pub fn sources(main: &[u8]) -> Result<Vec<Source>, Vec<Failure>> {
                 }
             }
         }
-        Err(Errno::ENOENT | Errno::ENOTDIR) => {}
-        Err(errno) => failures.push(Failure::on_path("list", &dir, errno)),
+        Err(failure) => failures.push(failure),
     }
     if failures.is_empty() { Ok(found) } else { Err(failures) }
 }
 
-fn drop_ins(dir: &[u8]) -> Result<Vec<Vec<u8>>, Errno> {
-    let listing = fs::open(CWD, dir, Open::Directory)?;
+/// The names of the drop-ins; none where there is no such directory.
+fn drop_ins(dir: &[u8]) -> Result<Vec<Vec<u8>>, Failure> {
+    let fail = |errno| Failure::on_path("list", dir, errno);
+    let listing = match fs::open(CWD, dir, Open::Directory) {
+        Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(Vec::new()),
+        Ok(_) if process::effective_uid() == 0 => trust::open_directory(&fs::absolute(dir).map_err(fail)?)?,
+        opened => opened.map_err(fail)?,
+    };
     let mut reader = crate::sys::dir::Reader::new();
     let mut names = Vec::new();
-    while reader.fill(listing.as_fd())? {
+    while reader.fill(listing.as_fd()).map_err(fail)? {
         let wanted = |name: &&[u8]| name.ends_with(b".conf") && !name.starts_with(b".");
         names.extend(reader.entries().map(|entry| entry.name).filter(wanted).map(<[u8]>::to_vec));
     }
@@ -51,6 +56,10 @@ fn source(path: &[u8]) -> Result<Source, Failure> {
     } else {
         fs::open(CWD, path, Open::ReadFollowing).map_err(fail)?
     };
+    // A pipe or device would give what is in it at the moment, or no end.
+    if fs::stat(file.as_fd(), b"").map_err(fail)?.kind != fs::Kind::File {
+        return Err(Failure::on_path("read", path, "it is no regular file"));
+    }
     let text = fd::read_all(file.as_fd(), MOST_BYTES).map_err(fail)?;
     Ok(Source { path: path.to_vec(), text })
 }

@@ -40,7 +40,7 @@ fn every_key_arrives_where_it_belongs() {
          [scheduler inbox]\ncmd = run {pathname}\ndelay = 60\nfiles = no\ndirs = yes\nsinglejob = true\n\
          [scheduler other]\nexec = /bin/x {name}\nlogname = notify\n\
          [event_map settle]\nIN_CLOSE_WRITE, moved_to = inbox, cancel other\nIN_MODIFY = cancel inbox\nIN_ACCESS = none\n\
-         [watch src]\npath = //src//path/\npath = /etc/motd\nevent_map = settle\nrec = yes\nauto_add = yes\nexclude = ^/src/\\.git(/|$)\n",
+         [watch src]\npath = //src//path/\npath = /etc/motd\nevent_map = settle\nrec = yes\nauto_add = yes\nexisting = yes\nexclude = ^/src/\\.git(/|$)\n",
     );
     assert_eq!((config.shutdown_timeout, config.max_jobs, config.level), (Millis(120_000), 7, Level::Warning));
     let [inbox, other] = &config.schedulers[..] else { panic!("two schedulers") };
@@ -56,7 +56,7 @@ fn every_key_arrives_where_it_belongs() {
     assert_eq!(map.used(), Mask::CLOSE_WRITE.with(Mask::MOVED_TO).with(Mask::MODIFY));
     let paths = vec![b"/src/path".to_vec(), b"/etc/motd".to_vec()];
     let exclude = vec![Pattern::new(b"^/src/\\.git(/|$)").unwrap()];
-    assert_eq!(config.watches, [Watch { paths, map: 0, rec: true, auto_add: true, exclude }]);
+    assert_eq!(config.watches, [Watch { paths, map: 0, rec: true, auto_add: true, existing: true, exclude }]);
 }
 
 #[test]
@@ -94,6 +94,10 @@ fn wrong_values_are_errors_at_the_value() {
         ("cmd = x\nrules = y", "3:1: error: unknown key \"rules\" in [scheduler]"),
         ("cmd = x\nlogname = a b", "3:11: error: \"a b\" cannot be the value of \"logname\""),
         ("cmd = x\0y", "2:8: error: a NUL byte can stand in no value"),
+        ("exec = \"\" x", "2:8: error: the program's name is empty"),
+        ("exec = x a\\", "2:11: error: a backslash with nothing after it"),
+        ("cmd = echo \"abc", "2:7: warning: a quote without an end: no shell will run this"),
+        ("cmd = x\ndelay = \u{1b}[31m", "3:9: error: \"\\x1b[31m\" cannot be the value of \"delay\""),
         ("cmd = x # y", "2:9: warning: this is part of the value"),
         ("cmd = x {pathnam}", "2:9: warning: no placeholder: it is left as it is"),
     ] {
@@ -112,6 +116,7 @@ fn wrong_maps_and_watches_are_errors_at_the_word() {
         ("IN_WRITE_CLOSE = a", "7:1: error: unknown event \"IN_WRITE_CLOSE\""),
         ("IN_CREATE = a\nCREATE = a", "8:1: error: IN_CREATE is mapped already"),
         ("default = a\ndefault = a", "8:1: error: default stands here a second time"),
+        ("default, IN_CREATE = a", "7:1: error: unknown event \"default\""),
         ("IN_CREATE =", "7:12: error: there is no [scheduler ]"),
         ("", "6:1: error: [event_map m] maps nothing"),
         ("IN_OPEN = a", "7:1: warning: with IN_OPEN, mere reading counts, the daemon's own too"),
@@ -186,6 +191,27 @@ fn python_is_recognised() {
         assert!(found[0].ends_with("this is a configuration of pyinotifyd, written in Python"), "{text}: {found:?}");
     }
     assert!(complaints(&with_scheduler("cmd = python -c EventMap(")).is_empty());
+    let quoted = format!("# was: ShellScheduler(cmd=\"x\")\n{}", with_scheduler("cmd = x"));
+    assert!(complaints(&quoted).is_empty(), "a comment may quote it");
+}
+
+#[test]
+fn an_empty_section_line_hides_nothing() {
+    for line in ["[]", "[ ]"] {
+        let found = complaints(&format!("{line}\nfoo = bar\n{}", with_scheduler("cmd = x")));
+        assert_eq!(found, ["1:1: error: a section without a name"]);
+    }
+}
+
+/// Places are those of bytes, also behind bytes that are no UTF-8.
+#[test]
+fn places_are_right_after_stray_bytes() {
+    let text = [&b"[scheduler a]\ncmd = x\n[event_map m]\nIN_CREATE = "[..], &[0xff; 12], b", nosuch\n"].concat();
+    let refused = parse(&[Source { path: b"x".to_vec(), text }]).err().unwrap().complaints;
+    assert!(
+        refused.iter().any(|text| text.starts_with("x:4:27: error: there is no [scheduler nosuch]")),
+        "{refused:?}"
+    );
 }
 
 /// Any bytes give values or complaints; a seed is printed if one does worse.

@@ -16,6 +16,15 @@ const MOST_LINKS: u32 = 40;
 
 /// Opens an absolute path to a regular file for reading.
 pub fn open(path: &[u8]) -> Result<Fd, Failure> {
+    walk(path, Kind::File)
+}
+
+/// Opens an absolute path to a directory for listing.
+pub fn open_directory(path: &[u8]) -> Result<Fd, Failure> {
+    walk(path, Kind::Directory)
+}
+
+fn walk(path: &[u8], wanted: Kind) -> Result<Fd, Failure> {
     let fail = |reason: Errno| Failure::on_path("read", path, reason);
     let mut dir = enter(CWD, b"/").map_err(|refusal| refusal.about(path))?;
     let mut rest: Vec<Vec<u8>> = components(path);
@@ -25,6 +34,8 @@ pub fn open(path: &[u8]) -> Result<Fd, Failure> {
         match found.kind {
             Kind::Symlink => {
                 links += 1;
+                // In a sticky directory others may make links, though not replace root's.
+                judge(&found, "a link on its way", Judged::Link).map_err(|refusal| refusal.about(path))?;
                 let target = fs::read_link(dir.as_fd(), &component).map_err(fail)?;
                 if links > MOST_LINKS {
                     return Err(fail(Errno::ELOOP));
@@ -38,16 +49,28 @@ pub fn open(path: &[u8]) -> Result<Fd, Failure> {
                 dir = enter(dir.as_fd(), &component).map_err(|refusal| refusal.about(path))?;
             }
             _ if !rest.is_empty() => return Err(fail(Errno::ENOTDIR)),
-            Kind::File => {
+            Kind::Directory if wanted == Kind::Directory => {
+                let listing = fs::open(dir.as_fd(), &component, Open::DirectoryNoFollow).map_err(fail)?;
+                let opened = fs::stat(listing.as_fd(), b"").map_err(fail)?;
+                judge(&opened, "it", Judged::Directory).map_err(|refusal| refusal.about(path))?;
+                return Ok(listing);
+            }
+            Kind::File if wanted == Kind::File => {
                 let file = fs::open(dir.as_fd(), &component, Open::Read).map_err(fail)?;
                 let opened = fs::stat(file.as_fd(), b"").map_err(fail)?;
-                judge(&opened, "it", false).map_err(|refusal| refusal.about(path))?;
+                judge(&opened, "it", Judged::File).map_err(|refusal| refusal.about(path))?;
                 return Ok(file);
             }
-            Kind::Directory | Kind::Fifo | Kind::Socket | Kind::Character | Kind::Block | Kind::Unknown => break,
+            Kind::File
+            | Kind::Directory
+            | Kind::Fifo
+            | Kind::Socket
+            | Kind::Character
+            | Kind::Block
+            | Kind::Unknown => break,
         }
     }
-    Err(Failure::on_path("read", path, "it is not a regular file"))
+    Err(Failure::on_path("read", path, "it is no regular file"))
 }
 
 /// Why something is not trusted.
@@ -75,16 +98,25 @@ fn components(path: &[u8]) -> Vec<Vec<u8>> {
 fn enter(at: BorrowedFd<'_>, name: &[u8]) -> Result<Fd, Refusal> {
     let dir = fs::open(at, name, Open::Place).map_err(Refusal::System)?;
     let found = fs::stat(dir.as_fd(), b"").map_err(Refusal::System)?;
-    judge(&found, &format!("the directory \"{}\" on its way", Escaped(name)), true)?;
+    judge(&found, &format!("the directory \"{}\" on its way", Escaped(name)), Judged::Directory)?;
     Ok(dir)
 }
 
-fn judge(found: &Stat, what: &str, sticky_helps: bool) -> Result<(), Refusal> {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Judged {
+    File,
+    Directory,
+    /// Its mode means nothing.
+    Link,
+}
+
+fn judge(found: &Stat, what: &str, kind: Judged) -> Result<(), Refusal> {
     const STICKY: u32 = 0o1000;
     if found.uid != 0 {
         return Err(Refusal::Unsafe(format!("{what} belongs to user {}", found.uid)));
     }
-    if found.mode & 0o022 != 0 && !(sticky_helps && found.mode & STICKY != 0) {
+    let open = found.mode & 0o022 != 0 && kind != Judged::Link;
+    if open && !(kind == Judged::Directory && found.mode & STICKY != 0) {
         let whom = if found.mode & 0o002 != 0 { "everybody" } else { "its group" };
         return Err(Refusal::Unsafe(format!("{what} can be written by {whom} (mode {:04o})", found.mode)));
     }

@@ -3,6 +3,7 @@
 //! It blocks in ppoll(2) without a timeout; the one timerfd is armed for the next thing that is due, and for nothing
 //! else. Cancelling events that came with an expiry are read before anything starts. Nothing in a turn blocks.
 
+mod mounts;
 mod perform;
 mod say;
 mod scan;
@@ -21,6 +22,7 @@ use crate::sys::poll::{Interest, Poll};
 use crate::sys::signal::{Signal, Signals};
 use crate::sys::timer::BootTimer;
 use crate::sys::{Errno, fs, random};
+use mounts::Mounts;
 use perform::Child;
 use scan::Scanner;
 use shutdown::Phase;
@@ -32,16 +34,16 @@ enum Token {
     Signals,
     Inotify,
     Timer,
+    Mounts,
     Log,
 }
 
-/// The queue of 16,384 events (fs.inotify.max_queued_events) is read in about this many reads: a cancelling event that
-/// is in it when a turn begins is seen before anything starts, and a flood cannot hold a turn up for ever.
-const READS_A_TURN: usize = 16;
-
 /// A call of the loop's own that fails (for want of memory, say) is made again in the next turn, for what it is about
-/// is still there. One that fails so often in a row will not recover.
-const MOST_FAILURES: u32 = 100;
+/// is still there. One that has failed for so many milliseconds will not recover.
+const PATIENCE: u64 = 10_000;
+
+/// A file's ctime is taken from a coarser clock, and wall clocks are set: so many seconds are looked back.
+const CLOCK_SLACK: i64 = 2;
 
 /// How the loop ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,6 +63,7 @@ struct Daemon {
     timer: BootTimer,
     armed: Option<Tick>,
     buffer: Vec<u8>,
+    mounts: Mounts,
     scanner: Scanner,
     watches: Watches,
     tasks: Tasks,
@@ -69,7 +72,11 @@ struct Daemon {
     child_ended: bool,
     effects: Vec<Effect>,
     phase: Phase,
+    /// All that is there at the start is watched.
+    ready: bool,
     now: Tick,
+    /// What has changed at or after this (wall time, seconds) may have had events that an overflow lost.
+    since: i64,
 }
 
 /// Runs until a signal ends it. An error is one that keeps the loop from starting, or from going on.
@@ -104,31 +111,37 @@ impl Daemon {
             timer,
             armed: None,
             buffer: vec![0; inotify::BUFFER],
+            mounts: Mounts::new(),
             scanner: Scanner::new(),
             children: Vec::new(),
             child_ended: false,
             effects: Vec::new(),
             phase: Phase::Running,
+            ready: false,
             now,
+            since: i64::MIN,
         })
     }
 
     fn run(&mut self) -> Result<End, Failure> {
         self.log.set_time(clock::wall_now());
-        self.settle();
-        let watched = self.watches.watched_directories();
-        self.say(Level::Info, format_args!("ready, directories watched: {watched}"));
         let mut poll = Poll::new();
-        let mut failures = 0;
+        let mut failing_since = None;
         loop {
             match self.turn(&mut poll) {
                 Ok(Some(end)) => return Ok(end),
-                Ok(None) => failures = 0,
-                Err(failure) if failures < MOST_FAILURES => {
-                    failures += 1;
-                    self.say(Level::Error, format_args!("{failure}; trying again"));
+                Ok(None) => failing_since = None,
+                Err(failure) => {
+                    self.now = clock::boot_now();
+                    let since = *failing_since.get_or_insert_with(|| {
+                        self.say(Level::Error, format_args!("{failure}; trying again"));
+                        self.now
+                    });
+                    if self.now.0 > since.0 + PATIENCE {
+                        self.abandon();
+                        return Err(failure);
+                    }
                 }
-                Err(failure) => return Err(failure),
             }
         }
     }
@@ -137,9 +150,16 @@ impl Daemon {
     fn turn(&mut self, poll: &mut Poll<Token>) -> Result<Option<End>, Failure> {
         self.reap()?;
         self.shut_down_further();
-        self.settle();
+        if self.phase != Phase::Hasty {
+            self.settle();
+        }
         if let Some(end) = self.is_over() {
             return Ok(Some(end));
+        }
+        if !self.ready && !self.watches.has_work() {
+            self.ready = true;
+            let watched = self.watches.watched_directories();
+            self.say(Level::Info, format_args!("ready, directories watched: {watched}"));
         }
         self.arm()?;
         self.log.flush();
@@ -151,6 +171,7 @@ impl Daemon {
                 Token::Signals => self.read_signals()?,
                 Token::Inotify => self.read_events()?,
                 Token::Timer => self.acknowledge_timer()?,
+                Token::Mounts => self.look_at_mounts(),
                 Token::Log => self.log.flush(),
             }
         }
@@ -162,10 +183,13 @@ impl Daemon {
         poll.add(self.signals.as_fd(), Interest::Read, Token::Signals);
         poll.add(self.inotify.as_fd(), Interest::Read, Token::Inotify);
         poll.add(self.timer.as_fd(), Interest::Read, Token::Timer);
+        if let Some(fd) = self.mounts.file() {
+            poll.add(fd, Interest::Priority, Token::Mounts);
+        }
         if let Some(fd) = self.log.blocked_on() {
             poll.add(fd, Interest::Write, Token::Log);
         }
-        let woken = poll.wait().map_err(|errno| Failure::of("wait for events", errno))?;
+        let woken = poll.wait(!self.watches.has_work()).map_err(|errno| Failure::of("wait for events", errno))?;
         Ok(woken.collect())
     }
 
@@ -180,35 +204,54 @@ impl Daemon {
         Ok(())
     }
 
+    /// Reads what was in the queue when the turn began: a cancelling event among it is seen before anything starts, and
+    /// a flood of further ones cannot hold the turn up for ever.
     fn read_events(&mut self) -> Result<(), Failure> {
-        let debug = self.config.level == Level::Debug;
-        for _ in 0..READS_A_TURN {
-            let room = self.buffer.len();
-            let records = match self.inotify.read(&mut self.buffer) {
-                Ok(records) => records,
-                Err(errno) => return Err(Failure::of("read events", errno)),
-            };
-            // A record has at most 16 + 256 bytes: with more room than that left, the queue is empty.
-            let more = records.len() + 272 > room;
-            for record in records {
-                if record.mask.any(Mask::Q_OVERFLOW) {
-                    let lost = format_args!("the event queue overflowed: events are lost");
-                    self.log.line(Level::Error, DAEMON, lost);
-                }
-                self.watches.record(&record, &mut |tree, event| {
-                    if debug {
-                        self.log.line(Level::Debug, DAEMON, format_args!("{}", say::event(tree, event)));
-                    }
-                    self.tasks.event(self.now, tree, event, &mut self.effects);
-                });
-                engine::tell_tasks(&mut self.watches, &mut self.tasks, self.now, &mut self.effects);
+        let fail = |errno| Failure::of("read events", errno);
+        let (records, mut more) = self.read_some().map_err(fail)?;
+        if more {
+            let mut left = self.inotify.queued().map_err(fail)?;
+            let mut read = records;
+            while more && left > 0 {
+                left = left.saturating_sub(read);
+                (read, more) = self.read_some().map_err(fail)?;
             }
-            if !more {
-                self.watches.queue_is_empty(self.now);
-                break;
+        }
+        if !more {
+            self.watches.queue_is_empty(self.now);
+            if !self.watches.is_recovering() {
+                self.since = clock::wall_now().saturating_sub(CLOCK_SLACK);
             }
         }
         Ok(())
+    }
+
+    /// Reads once; the answer is how many bytes, and whether there may be more.
+    fn read_some(&mut self) -> Result<(usize, bool), Errno> {
+        let room = self.buffer.len();
+        let records = self.inotify.read(&mut self.buffer)?;
+        let read = records.len();
+        for record in records {
+            if record.mask.any(Mask::Q_OVERFLOW) {
+                self.log.line(Level::Error, DAEMON, format_args!("the event queue overflowed: events are lost"));
+            }
+            self.watches.record(
+                &record,
+                &mut perform::sink(&mut self.tasks, &mut self.effects, &mut self.log, &self.config, self.now),
+            );
+            engine::tell_tasks(&mut self.watches, &mut self.tasks, self.now, &mut self.effects);
+        }
+        // A record has at most 16 + 256 bytes: with more room than that left, the queue is empty.
+        Ok((read, read + 272 > room))
+    }
+
+    fn look_at_mounts(&mut self) {
+        let [gone, come] = self.mounts.changed();
+        self.watches.mounted(&come);
+        let mut sink = perform::sink(&mut self.tasks, &mut self.effects, &mut self.log, &self.config, self.now);
+        self.watches.unmounted(&gone, &mut sink);
+        drop(sink);
+        engine::tell_tasks(&mut self.watches, &mut self.tasks, self.now, &mut self.effects);
     }
 
     fn acknowledge_timer(&mut self) -> Result<(), Failure> {

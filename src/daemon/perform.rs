@@ -1,22 +1,47 @@
 //! Carrying out what the engine says: watches are ended and directories scanned, jobs started and reaped, notes logged.
 
+use super::scan::Miss;
 use super::{Daemon, say};
+use crate::config::{Config, DAEMON};
 use crate::engine;
-use crate::engine::task::{About, Effect, TaskRef};
+use crate::engine::task::{About, Effect, TaskRef, Tasks};
 use crate::engine::watch::tree::NodeId;
-use crate::engine::watch::{Trouble, events};
+use crate::engine::watch::{Event, Scan, Tree, Trouble, events};
 use crate::parts::diag::Failure;
-use crate::parts::log::Level;
+use crate::parts::log::{Level, Log};
 use crate::parts::template::Values;
+use crate::parts::text::Escaped;
+use crate::sys::clock::{self, Tick};
 use crate::sys::process::Pid;
 use crate::sys::spawn::{self, Exit};
-use crate::sys::{Errno, clock};
+use crate::sys::{Errno, fs};
+
+/// Directories are scanned for this many milliseconds between two reads of the queue.
+const SLICE: u64 = 10;
+/// Each watch that ends queues an IN_IGNORED: so many at once leave room in a queue of 16,384.
+const UNWATCHED_AT_ONCE: usize = 1_024;
 
 /// A command that runs.
 pub struct Child {
     pub pid: Pid,
     task: TaskRef,
     about: About,
+}
+
+/// Where events go: to the log if it wants everything, and to the tasks.
+pub fn sink(
+    tasks: &mut Tasks,
+    effects: &mut Vec<Effect>,
+    log: &mut Log,
+    config: &Config,
+    now: Tick,
+) -> impl FnMut(&mut Tree, &Event<'_>) {
+    move |tree, event| {
+        if config.level == Level::Debug {
+            log.line(Level::Debug, DAEMON, format_args!("{}", say::event(tree, event)));
+        }
+        tasks.event(now, tree, event, effects);
+    }
 }
 
 impl Daemon {
@@ -28,12 +53,17 @@ impl Daemon {
             if self.effects.is_empty() {
                 break;
             }
-            for effect in std::mem::take(&mut self.effects) {
-                match effect {
-                    Effect::Start(task, about) => self.start(task, about),
-                    Effect::Note(about, what) => {
-                        self.say_of_task(what.level(), &about, format_args!("{}", say::Words(what)));
-                    }
+            self.perform_effects();
+        }
+    }
+
+    /// Does what the engine has said.
+    pub fn perform_effects(&mut self) {
+        for effect in std::mem::take(&mut self.effects) {
+            match effect {
+                Effect::Start(task, about) => self.start(task, about),
+                Effect::Note(about, what) => {
+                    self.say_of_task(what.level(), &about, format_args!("{}", say::Words(what)));
                 }
             }
         }
@@ -43,33 +73,69 @@ impl Daemon {
     /// descriptor until it is unwatched, and would lose the new watch with the old.
     fn update_watches(&mut self) {
         if self.watches.deadline().is_some_and(|deadline| deadline <= self.now) {
-            let (tasks, effects, now) = (&mut self.tasks, &mut self.effects, self.now);
-            self.watches.give_up_waiting(&mut |tree, event| tasks.event(now, tree, event, effects));
+            self.watches.give_up_waiting(&mut sink(
+                &mut self.tasks,
+                &mut self.effects,
+                &mut self.log,
+                &self.config,
+                self.now,
+            ));
             engine::tell_tasks(&mut self.watches, &mut self.tasks, self.now, &mut self.effects);
         }
-        while let Some(wd) = self.watches.next_unwatch() {
+        let began = clock::boot_now();
+        for wd in std::iter::from_fn(|| self.watches.next_unwatch()).take(UNWATCHED_AT_ONCE) {
             // EINVAL: the kernel was faster, and IN_IGNORED is on its way in either case.
             let _ = self.inotify.unwatch(wd);
         }
-        while let Some((node, scan)) = self.watches.next_scan() {
-            let (tasks, effects, now) = (&mut self.tasks, &mut self.effects, self.now);
-            let sink: crate::engine::watch::Sink<'_> = &mut |tree, event| tasks.event(now, tree, event, effects);
-            if let Err(errno) = self.scanner.scan(&mut self.watches, &self.inotify, node, scan, sink) {
-                self.scan_failed(node, errno);
-            }
+        while let Some(wanted) = self.watches.next_scan() {
+            self.scan(wanted);
             engine::tell_tasks(&mut self.watches, &mut self.tasks, self.now, &mut self.effects);
+            if clock::boot_now().0 > began.0 + SLICE {
+                break;
+            }
         }
+        self.watches.all_scanned(&mut sink(&mut self.tasks, &mut self.effects, &mut self.log, &self.config, self.now));
+        engine::tell_tasks(&mut self.watches, &mut self.tasks, self.now, &mut self.effects);
         if let Err(errno) = self.scanner.rest() {
             self.say(Level::Error, format_args!("{}", Failure::on_path("enter", b"/", errno)));
         }
     }
 
-    fn scan_failed(&mut self, node: NodeId, errno: Errno) {
+    fn scan(&mut self, wanted: (NodeId, Scan)) {
+        let result = self.scanner.scan(
+            &mut self.watches,
+            &self.inotify,
+            wanted,
+            self.since,
+            &mut sink(&mut self.tasks, &mut self.effects, &mut self.log, &self.config, self.now),
+        );
+        match result {
+            Ok(node) if wanted.1 == Scan::Recent => self.look_for_files_of_tasks(node),
+            Ok(_) => {}
+            Err(miss) => self.scan_failed(wanted, miss),
+        }
+    }
+
+    /// After an overflow: tasks whose file is gone get the IN_DELETE that was lost.
+    fn look_for_files_of_tasks(&mut self, dir: NodeId) {
+        for name in self.tasks.names_at(self.watches.tree(), dir) {
+            if self.scanner.lacks(&name) {
+                self.watches.vanished(
+                    dir,
+                    &name,
+                    &mut sink(&mut self.tasks, &mut self.effects, &mut self.log, &self.config, self.now),
+                );
+            }
+        }
+    }
+
+    fn scan_failed(&mut self, (node, scan): (NodeId, Scan), Miss { errno, above }: Miss) {
         let path = self.watches.tree().path(node, b"");
-        match self.watches.failed(node, errno) {
+        match self.watches.failed(node, scan, errno, above) {
+            None if errno == Errno::ENOTDIR && !above => self.tell_of_link(&path),
             None => {}
             Some(Trouble::RootMissing) => {
-                let failure = Failure::on_path("watch", &path, errno).hint("make it, then restart dogwatch");
+                let failure = Failure::on_path("watch", &path, errno).hint("it is waited for");
                 self.say(Level::Error, format_args!("{failure}"));
             }
             Some(Trouble::Unwatched(errno)) => {
@@ -83,6 +149,16 @@ impl Daemon {
                 };
                 self.say(Level::Error, format_args!("{failure}"));
             }
+        }
+    }
+
+    /// A configured path is served by its parent as a file; if it is a link, nothing of its target is seen.
+    fn tell_of_link(&mut self, path: &[u8]) {
+        if fs::stat(fs::CWD, path).is_ok_and(|found| found.kind == fs::Kind::Symlink) {
+            let path = Escaped(path);
+            let message =
+                format_args!("{path} is a link to a file: what happens to that file is not seen; name it itself");
+            self.say(Level::Warning, message);
         }
     }
 

@@ -5,12 +5,12 @@
 //! the way down are kept for the next directory, which is mostly a neighbour, and closed at the end of a batch.
 
 use crate::engine::watch::tree::NodeId;
-use crate::engine::watch::{ROOT, Scan, Tree, Watches};
-use crate::sys::dir::Reader;
+use crate::engine::watch::{Found, ROOT, Scan, Sink, Tree, Watches};
+use crate::sys::dir::{Entry, Reader};
 use crate::sys::fs::{self, CWD, Kind, Open};
 use crate::sys::inotify::Inotify;
-use crate::sys::{Errno, Fd};
-use std::os::fd::AsFd;
+use crate::sys::{Errno, Fd, lease};
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// Descriptors kept open on the way down; deeper directories are reached all the same.
 const MOST_KEPT: usize = 32;
@@ -26,31 +26,35 @@ impl Scanner {
         Scanner { way: Vec::new(), reader: Reader::new() }
     }
 
-    /// Watches a directory, and lists it for `watches` if `scan` says so.
+    /// Watches a directory, and lists it for `watches` if `scan` says so. What has changed at or after `since` (wall
+    /// time, seconds) counts as recent.
     pub fn scan(
         &mut self,
         watches: &mut Watches,
         inotify: &Inotify,
-        node: NodeId,
-        scan: Scan,
-        sink: crate::engine::watch::Sink<'_>,
-    ) -> Result<(), Errno> {
+        (node, scan): (NodeId, Scan),
+        since: i64,
+        sink: Sink<'_>,
+    ) -> Result<NodeId, Miss> {
         let listed = scan != Scan::Watch;
-        self.open(watches, node, listed)?;
-        let Some((_, dir)) = self.way.last() else { return Ok(()) };
+        self.open(watches, inotify, node, listed)?;
+        let Some((known, dir)) = self.way.last_mut() else { return Ok(node) };
         fs::fchdir(dir.as_fd())?;
-        let wd = inotify.watch_here(watches.mask())?;
-        watches.watched(node, wd);
+        let wd = inotify.watch_here(watches.mask(node), watches.may_narrow(node))?;
+        let node = watches.watched(node, wd, scan);
+        *known = node;
+        let closely = listed && watches.reports_files(node, scan);
         while listed && self.reader.fill(dir.as_fd())? {
             for entry in self.reader.entries() {
-                let mut kind = entry.kind;
-                if kind == Kind::Unknown {
-                    kind = fs::stat(dir.as_fd(), entry.name).map_or(kind, |found| found.kind);
-                }
-                watches.entry(node, scan, entry.name, kind, sink);
+                watches.entry(node, scan, look_at(dir.as_fd(), entry, closely, scan, since), sink);
             }
         }
-        Ok(())
+        Ok(node)
+    }
+
+    /// Whether the directory that was scanned last has no file of this name.
+    pub fn lacks(&self, name: &[u8]) -> bool {
+        self.way.last().is_some_and(|(_, dir)| fs::stat(dir.as_fd(), name).err() == Some(Errno::ENOENT))
     }
 
     /// Ends a batch: nothing stays open, and the working directory is `/`, so that no mount is kept busy.
@@ -58,12 +62,13 @@ impl Scanner {
         if self.way.is_empty() {
             return Ok(());
         }
+        fs::chdir_root()?;
         self.way.clear();
-        fs::chdir_root()
+        Ok(())
     }
 
     /// Makes `node` the last of the way.
-    fn open(&mut self, watches: &Watches, node: NodeId, to_list: bool) -> Result<(), Errno> {
+    fn open(&mut self, watches: &mut Watches, inotify: &Inotify, node: NodeId, to_list: bool) -> Result<(), Miss> {
         let tree = watches.tree();
         let mut missing = vec![node];
         while let Some(parent) = missing.last().and_then(|at| tree.parent(*at)) {
@@ -84,11 +89,10 @@ impl Scanner {
                 (false, true) => Open::PlaceFollowing,
                 (false, false) => Open::Place,
             };
-            let opened = self.open_below(tree, next, how).map_err(|errno| match errno {
-                // Not the directory itself is a file, but something above it.
-                Errno::ENOTDIR if !last => Errno::ENOENT,
-                errno => errno,
-            })?;
+            let opened = self.open_below(watches.tree(), next, how).map_err(|errno| Miss { errno, above: !last })?;
+            if missing.len() == 1 {
+                is_the_known_one(watches, inotify, next, opened.as_fd())?;
+            }
             if self.way.len() == MOST_KEPT {
                 self.way.remove(0);
             }
@@ -103,4 +107,45 @@ impl Scanner {
             _ => fs::open(CWD, b"/", how),
         }
     }
+}
+
+/// Why a directory could not be scanned.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Miss {
+    pub errno: Errno,
+    /// Not the directory itself could not be reached, but one above it.
+    pub above: bool,
+}
+
+impl From<Errno> for Miss {
+    fn from(errno: Errno) -> Miss {
+        Miss { errno, above: false }
+    }
+}
+
+/// Whether the directory that was opened by its path is the one that the tree has there. A rename above it that has not
+/// been read yet may have put another in its place, and what is below that one is not what was asked for.
+fn is_the_known_one(watches: &mut Watches, inotify: &Inotify, node: NodeId, dir: BorrowedFd<'_>) -> Result<(), Miss> {
+    let Some(known) = watches.tree().wd(node) else { return Ok(()) };
+    fs::fchdir(dir)?;
+    let met = inotify.watch_here(watches.mask(node), false)?;
+    if met == known {
+        return Ok(());
+    }
+    watches.met_a_stranger(node, met);
+    Err(Miss { errno: Errno::ENOENT, above: true })
+}
+
+/// What there is to say of an entry; `closely` if its being written to or changed matters.
+fn look_at<'e>(dir: BorrowedFd<'_>, entry: Entry<'e>, closely: bool, scan: Scan, since: i64) -> Found<'e> {
+    let mut found = Found { name: entry.name, kind: entry.kind, written_to: false, recent: false };
+    let recent_matters = closely && scan == Scan::Recent && entry.kind != Kind::Directory;
+    if found.kind == Kind::Unknown || recent_matters {
+        if let Ok(stat) = fs::stat(dir, entry.name) {
+            (found.kind, found.recent) = (stat.kind, stat.ctime >= since);
+        }
+    }
+    let told = closely && found.kind == Kind::File && (scan != Scan::Recent || found.recent);
+    found.written_to = told && lease::is_written_to(dir, entry.name);
+    found
 }

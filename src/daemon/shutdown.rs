@@ -96,6 +96,13 @@ impl Daemon {
         }
     }
 
+    /// The loop cannot go on: what is pending is told, and children get SIGTERM.
+    pub fn abandon(&mut self) {
+        self.tasks.give_up(self.watches.tree_mut(), &mut self.effects);
+        self.perform_effects();
+        self.order_children(Order::Term);
+    }
+
     /// ESRCH only says that the whole group is gone already.
     fn order_children(&self, order: Order) {
         for child in &self.children {

@@ -7,7 +7,7 @@ use crate::parts::pattern::Pattern;
 use crate::sys::fs::Kind;
 use crate::sys::inotify::{Mask, Record, Wd};
 use task::{Action, EventMap, Scheduler, Verb, What};
-use watch::{Scan, Watch};
+use watch::{Found, Scan, Watch};
 
 /// /s (map 0) and /t (map 1), each with the directories a and a/b below; tasks of both maps are due after a second.
 struct Rig {
@@ -34,6 +34,7 @@ impl Rig {
             map,
             rec: true,
             auto_add: true,
+            existing: false,
             exclude: exclude.clone(),
         };
         let scheduler =
@@ -47,15 +48,16 @@ impl Rig {
         let mut wd = 0;
         while let Some((node, scan)) = rig.watches.next_scan() {
             wd += 1;
-            rig.watches.watched(node, Wd(wd));
+            rig.watches.watched(node, Wd(wd), scan);
             let path = rig.watches.tree().path(node, b"");
             let below: &[u8] = match &path[..] {
                 b"/s" | b"/t" => b"a",
                 b"/s/a" | b"/t/a" => b"b",
                 _ => continue,
             };
-            assert_eq!(scan, Scan::List);
-            rig.watches.entry(node, scan, below, Kind::Directory, &mut |_, _| {});
+            assert_eq!(scan, Scan::First);
+            let found = Found { name: below, kind: Kind::Directory, written_to: false, recent: false };
+            rig.watches.entry(node, scan, found, &mut |_, _| {});
         }
         rig
     }

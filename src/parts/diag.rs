@@ -121,7 +121,8 @@ impl Diagnostic {
         let Some(source) = sources.get(self.span.source) else { return format!("{severity}: {}\n", self.message) };
         let place = Place::find(&source.text, self.span.bytes);
         let path = Escaped(&source.path);
-        let mut text = format!("{path}:{}:{}: {severity}: {}\n", place.line, place.column, self.message);
+        let message = Escaped(self.message.as_bytes());
+        let mut text = format!("{path}:{}:{}: {severity}: {message}\n", place.line, place.column);
         let number = place.line.to_string();
         text += &format!(" {number} | {}{}{}\n", place.before, place.marked, place.after);
         let indent = " ".repeat(number.len() + 1);
@@ -129,7 +130,7 @@ impl Diagnostic {
         let caret = format!("^{}", "~".repeat(place.marked.chars().count().saturating_sub(1)));
         text += &format!("{indent} | {lead}{caret}\n");
         if let Some(help) = &self.help {
-            text += &format!("{indent} = {help}\n");
+            text += &format!("{indent} = {}\n", Escaped(help.as_bytes()));
         }
         text
     }
@@ -152,7 +153,9 @@ impl Place {
         let line_end = tail.iter().position(|byte| *byte == b'\n').map_or(text.len(), |at| start + at);
         let end = span.end.clamp(start, line_end);
         let part = |range: Range<usize>| text.get(range).unwrap_or_default();
-        let shown = |range: Range<usize>| Escaped(part(range)).to_string().replace("\\x09", " ");
+        let blanks =
+            |range| part(range).iter().map(|byte| if *byte == b'\t' { b' ' } else { *byte }).collect::<Vec<_>>();
+        let shown = |range: Range<usize>| Escaped(&blanks(range)).to_string();
         Place {
             line: head.iter().filter(|byte| **byte == b'\n').count() + 1,
             column: String::from_utf8_lossy(part(line_start..start)).chars().count() + 1,

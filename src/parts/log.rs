@@ -52,6 +52,8 @@ pub struct Log {
     now: i64,
     waiting: Vec<u8>,
     lost: u64,
+    /// The last line that was written has no end.
+    cut: bool,
 }
 
 /// How to write to standard error without blocking and without making it non-blocking for those who share it.
@@ -79,7 +81,7 @@ impl Log {
             fs::Kind::Directory | fs::Kind::Symlink | fs::Kind::Block | fs::Kind::Unknown => Way::Asking,
         };
         let journal = journal_stream.is_some_and(|stream| crate::sys::process::is_journal(fd::STDERR, stream));
-        Log { way, journal, zone, now: 0, waiting: Vec::new(), lost: 0 }
+        Log { way, journal, zone, now: 0, waiting: Vec::new(), lost: 0, cut: false }
     }
 
     /// Sets the wall time (seconds) that the next lines carry; the clock is read once a turn.
@@ -117,6 +119,9 @@ impl Log {
                 date.0, date.1, date.2, time.0, time.1, time.2
             )
         };
+        if std::mem::take(&mut self.cut) {
+            self.waiting.push(b'\n');
+        }
         self.waiting.extend_from_slice(line.as_bytes());
     }
 
@@ -129,13 +134,17 @@ impl Log {
         (!self.waiting.is_empty()).then_some(fd)
     }
 
-    /// Writes what can be written now.
+    /// Writes what can be written now. Lost lines are told before the next one that can be written.
     pub fn flush(&mut self) {
-        self.write_waiting();
+        if !self.waiting.is_empty() || self.lost > 0 {
+            self.write_waiting();
+        }
         if self.waiting.is_empty() && self.lost > 0 {
-            let lost = std::mem::take(&mut self.lost);
+            let lost = self.lost;
             self.append(Level::Warning, "log", format_args!("{lost} lines were lost: they could not be written"));
             self.write_waiting();
+            // If this one was lost as well, the next one tells.
+            self.lost = if self.lost > lost { lost } else { 0 };
         }
     }
 
@@ -156,7 +165,9 @@ impl Log {
                 Err(_) => {
                     // The reader is gone or the disk is full: nothing to wait for.
                     self.lost += rest.iter().filter(|byte| **byte == b'\n').count() as u64;
+                    self.cut |= self.waiting.get(..done).is_some_and(|out| !out.is_empty() && !out.ends_with(b"\n"));
                     done = self.waiting.len();
+                    break;
                 }
             }
         }

@@ -96,7 +96,7 @@ pub struct Brace {
     pub near: Option<&'static str>,
 }
 
-/// Finds every `{word}` of letters and underscores.
+/// Finds every `{word}` of letters and underscores that no `$` stands before.
 pub fn braces(text: &[u8]) -> Vec<Brace> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -105,12 +105,14 @@ pub fn braces(text: &[u8]) -> Vec<Brace> {
         let Some(end) = find(text, at, |byte| !(byte.is_ascii_alphabetic() || byte == b'_')) else { break };
         let word = text.get(at..end).map(String::from_utf8_lossy).unwrap_or_default();
         if text.get(end) == Some(&b'}') && !word.is_empty() {
+            at = end + 1;
+            // `${name}` is the shell's own.
+            if open > 0 && text.get(open - 1) == Some(&b'$') {
+                continue;
+            }
             let exact = PLACEHOLDERS.iter().find(|(_, known)| *known == word).map(|(placeholder, _)| *placeholder);
             let near = if exact.is_none() { nearest(&word, PLACEHOLDERS.map(|(_, known)| known)) } else { None };
-            // `${NAME}` is the shell's own.
-            let shell = open > 0 && text.get(open - 1) == Some(&b'$');
-            found.push(Brace { span: open..end + 1, placeholder: exact, near: near.filter(|_| !shell) });
-            at = end + 1;
+            found.push(Brace { span: open..end + 1, placeholder: exact, near });
         }
     }
     found
@@ -146,6 +148,11 @@ impl Template {
         }
         template.push(text.get(from..).unwrap_or_default());
         template
+    }
+
+    /// Whether nothing is in it.
+    pub fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
     }
 
     /// Adds literal text at the end.

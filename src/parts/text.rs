@@ -71,9 +71,15 @@ pub fn to_bytes(text: &str) -> Vec<u8> {
     bytes
 }
 
+/// A longer word is no slip of the pen.
+const MOST_COMPARED: usize = 64;
+
 /// The word of `known` that was probably meant by `word`: the nearest by edits, if few enough are needed.
 pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let length = word.chars().count();
+    if length > MOST_COMPARED {
+        return None;
+    }
     let budget = (length / 3).max(1).min(length.saturating_sub(1));
     let scored = known.into_iter().map(|other| (edits(word, other), other));
     scored.filter(|(edits, _)| *edits <= budget).min_by_key(|(edits, _)| *edits).map(|(_, other)| other)
@@ -82,7 +88,7 @@ pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Opti
 /// Insertions, deletions, replacements and swaps of neighbours that make `a` into `b`, without regard to case
 /// (optimal string alignment distance; Damerau 1964).
 fn edits(a: &str, b: &str) -> usize {
-    let fold = |text: &str| text.chars().take(64).map(|c| c.to_ascii_lowercase()).collect::<Vec<_>>();
+    let fold = |text: &str| text.chars().take(MOST_COMPARED).map(|c| c.to_ascii_lowercase()).collect::<Vec<_>>();
     let (a, b) = (fold(a), fold(b));
     let mut before: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=b.len()).collect();

@@ -25,10 +25,11 @@ impl Errno {
     /// No space on the device, or no inotify watch left.
     pub const ENOSPC: Errno = Errno(libc::ENOSPC);
     /// A system call that this kernel does not have.
-    #[cfg(target_pointer_width = "32")]
     pub const ENOSYS: Errno = Errno(libc::ENOSYS);
     /// Not a directory.
     pub const ENOTDIR: Errno = Errno(libc::ENOTDIR);
+    /// Not permitted.
+    pub const EPERM: Errno = Errno(libc::EPERM);
     /// A pipe that nobody reads any more.
     pub const EPIPE: Errno = Errno(libc::EPIPE);
 

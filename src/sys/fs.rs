@@ -1,7 +1,7 @@
 //! Files by descriptor: the at-functions (openat(2), statx(2), readlinkat(2), fchdir(2)).
 
 use super::{Errno, Fd, gate};
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -126,11 +126,21 @@ pub struct Stat {
     pub dev: (u32, u32),
     /// Inode number.
     pub ino: u64,
+    /// When its inode changed last, in seconds since 1970.
+    pub ctime: i64,
 }
 
 /// Looks at `path` relative to `at` without following a link as last component; an empty path is `at` itself.
 pub fn stat(at: BorrowedFd<'_>, path: &[u8]) -> Result<Stat, Errno> {
     let path = terminated(path)?;
+    match statx(at, &path) {
+        // A kernel before 4.11, or a filter of system calls that was made before it.
+        Err(Errno::ENOSYS | Errno::EPERM) => fstatat(at, &path),
+        found => found,
+    }
+}
+
+fn statx(at: BorrowedFd<'_>, path: &CStr) -> Result<Stat, Errno> {
     let mut buffer = MaybeUninit::<libc::statx>::zeroed();
     let flags = libc::AT_SYMLINK_NOFOLLOW | libc::AT_EMPTY_PATH | libc::AT_NO_AUTOMOUNT;
     // SAFETY: a live NUL-terminated path, and a buffer of statx's own type to write into.
@@ -148,6 +158,24 @@ pub fn stat(at: BorrowedFd<'_>, path: &[u8]) -> Result<Stat, Errno> {
         uid: found.stx_uid,
         dev: (found.stx_dev_major, found.stx_dev_minor),
         ino: found.stx_ino,
+        ctime: found.stx_ctime.tv_sec,
+    })
+}
+
+fn fstatat(at: BorrowedFd<'_>, path: &CStr) -> Result<Stat, Errno> {
+    let mut buffer = MaybeUninit::<libc::stat>::zeroed();
+    let flags = libc::AT_SYMLINK_NOFOLLOW | libc::AT_EMPTY_PATH;
+    // SAFETY: a live NUL-terminated path, and a buffer of the call's own type to write into.
+    gate::call("newfstatat", || unsafe { libc::fstatat(at.as_raw_fd(), path.as_ptr(), buffer.as_mut_ptr(), flags) })?;
+    // SAFETY: all bytes were zeroed, which is a valid value of this struct of integers, then the kernel filled it.
+    let found = unsafe { buffer.assume_init() };
+    Ok(Stat {
+        kind: kind_of_mode(found.st_mode),
+        mode: found.st_mode & 0o7777,
+        uid: found.st_uid,
+        dev: (libc::major(found.st_dev), libc::minor(found.st_dev)),
+        ino: found.st_ino as _,
+        ctime: found.st_ctime as _,
     })
 }
 

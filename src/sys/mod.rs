@@ -12,6 +12,7 @@ pub mod fd;
 pub mod fs;
 mod gate;
 pub mod inotify;
+pub mod lease;
 pub mod poll;
 pub mod process;
 pub mod random;

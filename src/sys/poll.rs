@@ -16,6 +16,8 @@ pub enum Interest {
     Read,
     /// Room to write.
     Write,
+    /// Something out of the ordinary (POLLPRI), and nothing else.
+    Priority,
 }
 
 impl<T: Copy> Poll<T> {
@@ -35,19 +37,20 @@ impl<T: Copy> Poll<T> {
         let events = match interest {
             Interest::Read => libc::POLLIN,
             Interest::Write => libc::POLLOUT,
+            Interest::Priority => libc::POLLPRI,
         };
         self.fds.push(libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 });
         self.tokens.push(token);
     }
 
-    /// Waits until at least one is ready, without end. POLLHUP and POLLERR count as ready: a pipe at its end reports
+    /// Waits until at least one is ready, without end, or only looks if `wait` is false. POLLHUP and POLLERR count as ready: a pipe at its end reports
     /// POLLHUP without POLLIN. EINTR comes back as nothing ready.
-    pub fn wait(&mut self) -> Result<impl Iterator<Item = T> + '_, Errno> {
+    pub fn wait(&mut self, wait: bool) -> Result<impl Iterator<Item = T> + '_, Errno> {
         let (fds, len) = (self.fds.as_mut_ptr(), self.fds.len());
-        // SAFETY: pointer and length are those of a live Vec; no timeout and no mask are given.
-        match gate::once("ppoll", || unsafe {
-            libc::ppoll(fds, len as libc::nfds_t, std::ptr::null(), std::ptr::null())
-        }) {
+        let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        let timeout = if wait { std::ptr::null() } else { &raw const at_once };
+        // SAFETY: pointer and length are those of a live Vec; the timeout, if any, lives on; no mask is given.
+        match gate::once("ppoll", || unsafe { libc::ppoll(fds, len as libc::nfds_t, timeout, std::ptr::null()) }) {
             Ok(_) => {}
             Err(Errno::EINTR) => self.fds.iter_mut().for_each(|fd| fd.revents = 0),
             Err(errno) => return Err(errno),

@@ -38,13 +38,14 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Blocks the loop's signals, gives SIGCHLD its default disposition back (inherited as ignored, the kernel would
+    /// Blocks the loop's signals and SIGIO (which a lease may raise), gives SIGCHLD its default disposition back (inherited as ignored, the kernel would
     /// reap children without a word: sigaction(2), NOTES), and opens the descriptor to read them from.
     pub fn new() -> Result<Signals, Errno> {
+        let blocked = set_of(&[&READ[..], &[libc::SIGIO]].concat());
         let set = set_of(&READ);
         // SAFETY: a live set, and no old one asked for. dogwatch has one thread.
         gate::call("rt_sigprocmask", || unsafe {
-            libc::sigprocmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut())
+            libc::sigprocmask(libc::SIG_SETMASK, &raw const blocked, std::ptr::null_mut())
         })?;
         default_disposition(libc::SIGCHLD)?;
         // SAFETY: a live set; -1 asks for a new descriptor.

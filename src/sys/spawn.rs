@@ -92,7 +92,8 @@ impl Attributes {
         let this = attributes.0.as_mut_ptr();
         let flags = libc::POSIX_SPAWN_SETPGROUP | libc::POSIX_SPAWN_SETSIGMASK | libc::POSIX_SPAWN_SETSIGDEF;
         let empty = set_of(&[]);
-        let all: Vec<libc::c_int> = (1..32).filter(|n| *n != libc::SIGKILL && *n != libc::SIGSTOP).collect();
+        let all: Vec<libc::c_int> =
+            (1..=libc::SIGRTMAX()).filter(|n| *n != libc::SIGKILL && *n != libc::SIGSTOP).collect();
         let all = set_of(&all);
         // SAFETY: `this` is initialised.
         checked(unsafe { libc::posix_spawnattr_setflags(this, flags as libc::c_short) })?;

@@ -18,7 +18,7 @@ impl Tasks {
     pub fn give_up(&mut self, tree: &mut Tree, effects: &mut Vec<Effect>) {
         for at in self.all() {
             match self.slab.state(at) {
-                State::Running { .. } => self.slab.set_state(at, State::Running { again_at: None }),
+                State::Running { again_at } => self.drop_rerun(tree, at, again_at.is_some(), effects),
                 State::New | State::Delayed(_) | State::Queued(_) => {
                     self.cancel_one(tree, at, What::CancelledByShutdown, effects);
                 }
@@ -33,10 +33,16 @@ impl Tasks {
             State::Delayed(timer) if self.wheel.expiry(timer).is_some_and(|due| due > until.0) => {
                 self.cancel_one(tree, at, What::CancelledByShutdown, effects);
             }
-            State::Running { again_at: Some(due) } if due > until.0 => {
-                self.slab.set_state(at, State::Running { again_at: None });
-            }
+            State::Running { again_at: Some(due) } if due > until.0 => self.drop_rerun(tree, at, true, effects),
             State::New | State::Delayed(_) | State::Queued(_) | State::Running { .. } => {}
+        }
+    }
+
+    /// It will not run once more after it; that is told if it was expected to.
+    fn drop_rerun(&mut self, tree: &Tree, at: u32, expected: bool, effects: &mut Vec<Effect>) {
+        self.slab.set_state(at, State::Running { again_at: None });
+        if expected {
+            self.note(tree, at, What::CancelledByShutdown, effects);
         }
     }
 

@@ -137,19 +137,17 @@ impl Tasks {
 
     /// Consults the event's maps and does what they say, each (scheduler, verb) once.
     pub fn event(&mut self, now: Tick, tree: &mut Tree, event: &Event<'_>, effects: &mut Vec<Effect>) {
-        let mut done: Vec<Action> = Vec::new();
-        for map in event.maps {
+        let mut todo: Vec<(Action, Mask)> = Vec::new();
+        for map in event.maps.iter().filter_map(|map| self.maps.get(usize::from(*map))) {
             for bit in events::bits(event.mask) {
-                let actions = self.maps.get(usize::from(*map)).map_or(&[][..], |map| map.actions(bit));
-                done.extend(actions.iter().filter(|action| !done.contains(action)).copied().collect::<Vec<_>>());
+                for action in map.actions(bit) {
+                    if !todo.iter().any(|(known, _)| known == action) {
+                        todo.push((*action, bit));
+                    }
+                }
             }
         }
-        for action in done {
-            let maps_it = |bit: &Mask| {
-                let maps = event.maps.iter().filter_map(|map| self.maps.get(usize::from(*map)));
-                maps.into_iter().any(|map| map.actions(*bit).contains(&action))
-            };
-            let bit = events::bits(event.mask).find(maps_it).unwrap_or_default();
+        for (action, bit) in todo {
             match action.verb {
                 Verb::Schedule => self.schedule(now, tree, action.scheduler, bit, event, effects),
                 Verb::Cancel => self.cancel(tree, action.scheduler, event, effects),
@@ -218,6 +216,9 @@ impl Tasks {
                 );
             }
         }
+        // A watch on `/` finds a task of `/` itself in both ways.
+        found.sort_unstable();
+        found.dedup();
         for at in found {
             self.cancel_one(tree, at, What::Cancelled, effects);
         }
@@ -342,7 +343,7 @@ impl Tasks {
         known.then(|| task.about(path))
     }
 
-    fn note(&self, tree: &Tree, at: u32, what: What, effects: &mut Vec<Effect>) {
+    pub(super) fn note(&self, tree: &Tree, at: u32, what: What, effects: &mut Vec<Effect>) {
         let Some(task) = self.slab.get(at) else { return };
         let wanted = self.schedulers.get(usize::from(task.scheduler)).is_some_and(|spec| what.level() >= spec.notes);
         if wanted {

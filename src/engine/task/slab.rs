@@ -168,6 +168,9 @@ impl Slab {
 
     /// Takes a task away for good.
     pub fn remove(&mut self, tree: &mut Tree, at: u32) {
+        if self.get(at).is_none() {
+            return;
+        }
         self.unhang(tree, at);
         let mut index = std::mem::take(&mut self.by_key);
         index.remove(self.hash_at(at), at, |n| self.hash_at(n));

@@ -8,6 +8,8 @@
 pub mod events;
 mod moves;
 mod names;
+mod roots;
+mod scans;
 mod set;
 pub mod tree;
 
@@ -34,6 +36,8 @@ pub struct Watch {
     pub rec: bool,
     /// Directories that appear below count too.
     pub auto_add: bool,
+    /// Files that are there at the first scan, or when a path of it comes back, count as new.
+    pub existing: bool,
     /// Paths below that do not count; a directory among them is not entered.
     pub exclude: Vec<Pattern>,
 }
@@ -68,10 +72,23 @@ impl Watch {
 /// Takes the events that a call gives rise to, and may hang tasks on the tree.
 pub type Sink<'s> = &'s mut dyn FnMut(&mut Tree, &Event<'_>);
 
+/// What a listing has found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Found<'a> {
+    /// Its name.
+    pub name: &'a [u8],
+    /// Its kind.
+    pub kind: Kind,
+    /// Somebody has it open for writing: its own IN_CLOSE_WRITE is to come.
+    pub written_to: bool,
+    /// It has changed since events were lost.
+    pub recent: bool,
+}
+
 /// Why a directory could not be watched.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Trouble {
-    /// A configured path is not there.
+    /// A configured path is not there; it is waited for.
     RootMissing,
     /// Watches or descriptors are used up, or it is not allowed: its events are missing.
     Unwatched(Errno),
@@ -90,6 +107,13 @@ pub enum Aftermath {
 struct Root {
     node: NodeId,
     watch: usize,
+}
+
+/// A configured path, or a directory on its way, that is waited for.
+struct Missing {
+    node: NodeId,
+    /// The user knows.
+    told: bool,
 }
 
 /// What every watch needs to keep up with the tree, whatever its map uses.
@@ -118,6 +142,14 @@ pub struct Watches {
     /// Further watches that are to end.
     stale: Vec<Wd>,
     aftermath: Vec<Aftermath>,
+    /// Configured paths, and directories on the way to them, that are not there.
+    missing: Vec<Missing>,
+    /// Directories that could not be reached, for one above was renamed and the records of it are not read yet.
+    later: Vec<(NodeId, Scan)>,
+    /// Configured paths' directories that were renamed themselves, and are looked at again.
+    in_doubt: Vec<NodeId>,
+    /// What is lost by an overflow is being looked for.
+    recovering: bool,
 }
 
 impl Watches {
@@ -134,26 +166,17 @@ impl Watches {
             leaving: Vec::new(),
             stale: Vec::new(),
             aftermath: Vec::new(),
+            missing: Vec::new(),
+            later: Vec::new(),
+            in_doubt: Vec::new(),
+            recovering: false,
         };
         for (number, watch) in watches.iter().enumerate() {
             for path in &watch.paths {
-                new.add_root(path, number, watch.rec);
+                new.add_root(path, number);
             }
         }
         new
-    }
-
-    fn add_root(&mut self, path: &[u8], watch: usize, rec: bool) {
-        let mut node = Some(ROOT);
-        for component in path.split(|byte| *byte == b'/').filter(|component| !component.is_empty()) {
-            node = node.and_then(|above| self.tree.child_or_new(above, component));
-        }
-        let (Some(node), Ok(id)) = (node, RootId::try_from(self.roots.len())) else { return };
-        self.tree.anchor(node);
-        self.roots.push(Root { node, watch });
-        let set = self.sets.get(self.tree.set(node)).clone();
-        self.assign(node, [set.dirs, vec![id]].concat(), set.files);
-        self.want(node, if rec { Scan::List } else { Scan::Watch });
     }
 
     fn assign(&mut self, node: NodeId, dirs: Vec<RootId>, files: Vec<RootId>) {
@@ -171,14 +194,10 @@ impl Watches {
         self.specs.get(self.roots.get(usize::from(id))?.watch)
     }
 
-    /// What a watch of any directory asks the kernel for.
-    pub fn mask(&self) -> Mask {
-        self.mask
-    }
-
-    /// How many directories have a watch.
+    /// How many directories are watched for what happens in them.
     pub fn watched_directories(&self) -> usize {
-        self.tree.watched()
+        let nodes = self.tree.subtree(ROOT).into_iter();
+        nodes.filter(|node| self.tree.wd(*node).is_some() && self.serves(*node)).count()
     }
 
     /// The tree.
@@ -191,126 +210,9 @@ impl Watches {
         &mut self.tree
     }
 
-    fn want(&mut self, node: NodeId, scan: Scan) {
-        let before = self.tree.scan(node);
-        if before == Scan::None {
-            self.scans.push(node);
-        }
-        self.tree.set_scan(node, before.max(scan));
-    }
-
-    /// The next watch to be removed; all of them are, before anything is scanned.
-    pub fn next_unwatch(&mut self) -> Option<Wd> {
-        loop {
-            let wd = match self.stale.pop() {
-                Some(stale) => Some(stale),
-                None => self.next_to_leave()?,
-            };
-            // One that a scan has met again meanwhile is in use.
-            if let Some(wd) = wd.filter(|wd| self.tree.by_wd(*wd).next().is_none()) {
-                return Some(wd);
-            }
-        }
-    }
-
-    /// Takes the watch descriptor of the next directory that has left, and lets its node go.
-    fn next_to_leave(&mut self) -> Option<Option<Wd>> {
-        let node = self.leaving.pop()?;
-        // Its place in memory may have been another's in the meantime.
-        if !self.tree.is_lost(node) {
-            return Some(None);
-        }
-        let wd = self.tree.wd(node);
-        self.tree.set_wd(node, None);
-        self.tree.lose(node, Presence::MovedOut);
-        self.tree.release(node);
-        Some(wd)
-    }
-
     /// What the tasks must be told of next; to be asked after every call that gives out events.
     pub fn next_aftermath(&mut self) -> Option<Aftermath> {
         self.aftermath.pop()
-    }
-
-    /// The next directory to be watched, and whether to list it. Children come next after their parent.
-    pub fn next_scan(&mut self) -> Option<(NodeId, Scan)> {
-        while let Some(node) = self.scans.pop() {
-            let scan = self.tree.scan(node);
-            self.tree.set_scan(node, Scan::None);
-            let here = matches!(self.tree.presence(node), Presence::Anchor | Presence::Here);
-            if scan != Scan::None && here {
-                return Some((node, scan));
-            }
-        }
-        None
-    }
-
-    /// Whether symbolic links are followed on the way to a directory: as far as its path was configured.
-    pub fn follows_links(&self, node: NodeId) -> bool {
-        self.tree.presence(node) == Presence::Anchor
-    }
-
-    /// A scan has added this directory's watch.
-    pub fn watched(&mut self, node: NodeId, wd: Wd) {
-        let holders: Vec<NodeId> = self.tree.by_wd(wd).filter(|other| *other != node).collect();
-        for other in holders {
-            // The same inode under the same descriptor: whoever was lost does not hold it any more. One that is not
-            // lost is the same directory by another way (a bind mount).
-            if matches!(self.tree.presence(other), Presence::Deleted | Presence::MovedOut) {
-                self.tree.set_wd(other, None);
-                self.tree.release(other);
-            }
-        }
-        self.tree.set_wd(node, Some(wd));
-    }
-
-    /// A scan has found this entry in a directory.
-    pub fn entry(&mut self, node: NodeId, scan: Scan, name: &[u8], kind: Kind, sink: Sink<'_>) {
-        let is_dir = kind == Kind::Directory;
-        if scan == Scan::Report {
-            let mask = match kind {
-                Kind::File => Mask::CREATE.with(Mask::CLOSE_WRITE),
-                Kind::Directory => Mask::CREATE.with(Mask::ISDIR),
-                Kind::Symlink | Kind::Fifo | Kind::Socket | Kind::Character | Kind::Block | Kind::Unknown => {
-                    Mask::CREATE
-                }
-            };
-            self.deliver(node, name, mask, None, true, sink);
-        }
-        if is_dir && matches!(scan, Scan::List | Scan::Report) {
-            self.directory_found(node, name, scan);
-        }
-    }
-
-    /// A scan could not be done. The answer is what the user must be told.
-    pub fn failed(&mut self, node: NodeId, errno: Errno) -> Option<Trouble> {
-        let anchored = self.tree.presence(node) == Presence::Anchor;
-        match errno {
-            Errno::ENOTDIR if anchored => {
-                self.is_a_file(node);
-                None
-            }
-            Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP if anchored => Some(Trouble::RootMissing),
-            Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP => {
-                // Gone again, or replaced: its own records tell, or have told.
-                self.deleted(node);
-                self.tree.release(node);
-                None
-            }
-            _ => Some(Trouble::Unwatched(errno)),
-        }
-    }
-
-    /// A configured path is no directory: its parent's watch serves it.
-    fn is_a_file(&mut self, node: NodeId) {
-        let Some(parent) = self.tree.parent(node) else { return };
-        let own = self.sets.get(self.tree.set(node)).dirs.clone();
-        self.assign(node, Vec::new(), Vec::new());
-        let set = self.sets.get(self.tree.set(parent)).clone();
-        self.assign(parent, set.dirs, [set.files, own].concat());
-        if self.tree.wd(parent).is_none() {
-            self.want(parent, Scan::Watch);
-        }
     }
 
     /// Takes one record of the queue.
@@ -319,6 +221,7 @@ impl Watches {
             self.overflow(sink);
             return;
         }
+        self.try_again();
         if self.hold(record) {
             return;
         }
@@ -334,6 +237,7 @@ impl Watches {
     /// Events are lost: each watch's map may say what to do about it.
     fn overflow(&mut self, sink: Sink<'_>) {
         self.give_up_waiting(sink);
+        self.recover();
         for root in &self.roots {
             let name = self.tree.name(root.node).to_vec();
             let dir = self.tree.parent(root.node).unwrap_or(ROOT);
@@ -378,6 +282,9 @@ impl Watches {
             self.tree.set_wd(node, None);
             self.tree.release(node);
         }
+        if record.mask.any(Mask::MOVE_SELF.with(Mask::DELETE_SELF).with(Mask::UNMOUNT).with(Mask::IGNORED)) {
+            self.look_again(node, record.mask);
+        }
     }
 
     fn maps(&self, node: NodeId) -> &[MapId] {
@@ -406,38 +313,21 @@ impl Watches {
         } else if record.mask.any(Mask::ISDIR) && record.mask.any(Mask::CREATE) {
             self.directory_found(node, name, Scan::Report);
         }
-    }
-
-    /// A directory is there: at the start, or because it has appeared. Whoever wants such ones watches it.
-    fn directory_found(&mut self, parent: NodeId, name: &[u8], scan: Scan) {
-        let inherited = self.inherited(parent, name, scan);
-        let known = self.tree.child(parent, name);
-        let own = known.map(|node| self.sets.get(self.tree.set(node)).clone()).unwrap_or_default();
-        if inherited.is_empty() && own.dirs.is_empty() && own.files.is_empty() {
-            return;
+        if record.mask.any(Mask::CREATE.with(Mask::MOVED_TO).with(Mask::DELETE).with(Mask::MOVED_FROM)) {
+            self.way_changed(node, name, record.mask);
         }
-        if let Some(node) = self.tree.child_or_new(parent, name) {
-            self.assign(node, [own.dirs, inherited].concat(), own.files);
-            self.want(node, scan);
-        }
-    }
-
-    /// The watches of a directory that also want the directories in it: those found at the start, or those that appear.
-    fn inherited(&self, parent: NodeId, name: &[u8], scan: Scan) -> Vec<RootId> {
-        let set = self.sets.get(self.tree.set(parent));
-        let path = if set.picky { self.tree.path(parent, name) } else { Vec::new() };
-        let wants = |id: &RootId| {
-            let watch = self.spec(*id);
-            watch.is_some_and(|watch| {
-                (if scan == Scan::Report { watch.auto_add } else { watch.rec }) && !watch.excludes(&path)
-            })
-        };
-        set.dirs.iter().copied().filter(wants).collect()
     }
 
     /// The maps that an event on `name` in `dir` concerns for the directory's sake.
     fn maps_of(&self, dir: NodeId, name: &[u8]) -> Vec<MapId> {
         self.maps_in(self.tree.set(dir), dir, name)
+    }
+
+    /// The maps of those watches of a directory that want to know what is there already.
+    fn existing_maps_of(&self, dir: NodeId, name: &[u8]) -> Vec<MapId> {
+        let path = self.tree.path(dir, name);
+        let watches = self.sets.get(self.tree.set(dir)).dirs.iter().filter_map(|id| self.spec(*id));
+        each_once(watches.filter(|watch| watch.existing && !watch.excludes(&path)).map(|watch| watch.map))
     }
 
     /// The maps of a set's roots, but for those that exclude this path.
@@ -447,14 +337,8 @@ impl Watches {
             return set.maps.clone();
         }
         let path = self.tree.path(dir, name);
-        let watches = set.dirs.iter().filter_map(|id| self.spec(*id)).filter(|watch| !watch.excludes(&path));
-        let mut maps = Vec::new();
-        for map in watches.map(|watch| watch.map) {
-            if !maps.contains(&map) {
-                maps.push(map);
-            }
-        }
-        maps
+        let watches = set.dirs.iter().filter_map(|id| self.spec(*id));
+        each_once(watches.filter(|watch| !watch.excludes(&path)).map(|watch| watch.map))
     }
 
     /// Gives out an event on `name` in `dir` for all maps that it concerns.
@@ -476,7 +360,7 @@ impl Watches {
         let set = self.sets.get(self.tree.set(dir));
         let file_is = |id: &&RootId| {
             let root = self.roots.get(usize::from(**id));
-            root.is_some_and(|root| self.tree.name(root.node) == name)
+            !is_dir && root.is_some_and(|root| self.tree.name(root.node) == name)
         };
         let files = set.files.iter().filter(file_is).filter_map(|id| self.spec(*id));
         let mut maps: Vec<MapId> = files.map(|watch| watch.map).filter(|map| !dir_maps.contains(map)).collect();
@@ -487,6 +371,16 @@ impl Watches {
             sink(&mut self.tree, &event);
         }
     }
+}
+
+fn each_once(maps: impl Iterator<Item = MapId>) -> Vec<MapId> {
+    let mut once = Vec::new();
+    for map in maps {
+        if !once.contains(&map) {
+            once.push(map);
+        }
+    }
+    once
 }
 
 /// A watched file has no watch of its own that would say IN_DELETE_SELF or IN_MOVE_SELF: its directory's says the same.

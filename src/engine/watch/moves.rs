@@ -47,7 +47,7 @@ struct Held {
 impl Watches {
     /// Keeps a record back if it comes from below a directory that is set aside.
     pub(super) fn hold(&mut self, record: &Record<'_>) -> bool {
-        if self.moves.departures.is_empty() {
+        if self.moves.departures.is_empty() && self.in_doubt.is_empty() {
             return false;
         }
         let nodes: Vec<NodeId> = self.tree.by_wd(record.wd).collect();
@@ -59,7 +59,8 @@ impl Watches {
             self.deleted(overwritten.node);
             return false;
         }
-        let below = nodes.iter().any(|node| self.moves.departures.iter().any(|d| self.tree.is_below(*node, d.node)));
+        let tops = || self.moves.departures.iter().map(|departure| departure.node).chain(self.in_doubt.iter().copied());
+        let below = nodes.iter().any(|node| tops().any(|top| self.tree.is_below(*node, top)));
         if below {
             let Record { wd, mask, cookie, name } = *record;
             self.moves.held.push(Held { wd, mask, cookie, name: name.to_vec() });
@@ -67,7 +68,7 @@ impl Watches {
         below
     }
 
-    fn replay(&mut self, sink: Sink<'_>) {
+    pub(super) fn replay(&mut self, sink: Sink<'_>) {
         for held in std::mem::take(&mut self.moves.held) {
             let Held { wd, mask, cookie, ref name } = held;
             self.record(&Record { wd, mask, cookie, name }, sink);
@@ -159,7 +160,7 @@ impl Watches {
 
     /// Gives a renamed directory its new place, if a watch wants it there. Between watches its subtree changes hands,
     /// and is listed for those who have not known it.
-    fn settle_in(&mut self, node: NodeId, parent: NodeId, name: &[u8]) {
+    pub(super) fn settle_in(&mut self, node: NodeId, parent: NodeId, name: &[u8]) {
         let before = self.sets.get(self.tree.set(node)).dirs.clone();
         let wanted = self.moved_along(parent, name, &before);
         if wanted.is_empty() || !self.tree.rename(node, parent, name) {
@@ -234,6 +235,7 @@ impl Watches {
     /// What is still set aside went out of the watched part, or was overwritten.
     pub fn give_up_waiting(&mut self, sink: Sink<'_>) {
         self.moves.give_up_at = None;
+        self.try_again();
         for departure in std::mem::take(&mut self.moves.departures) {
             if departure.cookie.is_some() {
                 self.deliver_departure(&departure, true, sink);

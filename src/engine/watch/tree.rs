@@ -50,6 +50,8 @@ struct Node {
     set: u16,
     presence: Presence,
     scan: Scan,
+    /// The recovery in which it was last met.
+    met: u8,
 }
 
 /// What is still to be done on disk for a node, the most last.
@@ -61,6 +63,10 @@ pub enum Scan {
     Watch,
     /// Watch it, then list it for directories to watch.
     List,
+    /// The same, and what is there is reported to the watches that want to know it.
+    First,
+    /// Events were lost: watch it again, list it, and report what has changed since.
+    Recent,
     /// Watch it, then list it and report what is there: it is new.
     Report,
 }
@@ -73,6 +79,7 @@ pub struct Tree {
     by_name: Index,
     by_wd: Index,
     seed: u64,
+    recovery: u8,
 }
 
 impl Tree {
@@ -85,6 +92,7 @@ impl Tree {
             by_name: Index::default(),
             by_wd: Index::default(),
             seed,
+            recovery: 0,
         };
         let name = tree.names.put(b"").unwrap_or(NameAt::EMPTY);
         tree.nodes.push(Node { presence: Presence::Anchor, ..Node::new(NONE, name) });
@@ -226,6 +234,7 @@ impl Tree {
         self.node_mut(id).name = new_name;
         self.link_below(id, parent);
         self.enter_name(id);
+        self.repack_names_if_wasteful();
         true
     }
 
@@ -263,12 +272,13 @@ impl Tree {
         let node = self.node_mut(id);
         (node.presence, node.scan) = (Presence::Free, Scan::None);
         self.free.push(id.0);
-        if self.names.is_wasteful() {
-            self.repack_names();
-        }
+        self.repack_names_if_wasteful();
     }
 
-    fn repack_names(&mut self) {
+    fn repack_names_if_wasteful(&mut self) {
+        if !self.names.is_wasteful() {
+            return;
+        }
         let old = std::mem::take(&mut self.names);
         for node in self.nodes.iter_mut().filter(|node| node.presence != Presence::Free) {
             node.name = self.names.put(old.get(node.name)).unwrap_or(NameAt::EMPTY);
@@ -322,6 +332,27 @@ impl Tree {
         self.node_mut(id).set = set;
     }
 
+    /// A recovery begins: nothing was met in it. (Every 256th takes what the first one met for met.)
+    pub fn forget_met(&mut self) {
+        self.recovery = self.recovery.wrapping_add(1);
+    }
+
+    /// The disk has shown it.
+    pub fn set_met(&mut self, id: NodeId) {
+        self.node_mut(id).met = self.recovery;
+    }
+
+    /// Whether the disk has shown it since the last recovery began.
+    pub fn is_met(&self, id: NodeId) -> bool {
+        self.node(id).met == self.recovery
+    }
+
+    /// The nodes right below.
+    pub fn children(&self, id: NodeId) -> Vec<NodeId> {
+        let next = |id: &NodeId| node_id(self.node(*id).next);
+        std::iter::successors(node_id(self.node(id).first_child), next).collect()
+    }
+
     /// What is still to be done for it on disk.
     pub fn scan(&self, id: NodeId) -> Scan {
         self.node(id).scan
@@ -342,11 +373,16 @@ impl Tree {
         self.node_mut(id).tasks = first;
     }
 
+    /// Whether no directory on its way, nor itself, is being renamed.
+    pub fn path_is_known(&self, id: NodeId) -> bool {
+        let mut way = std::iter::successors(Some(id), |id| self.parent(*id));
+        way.all(|id| self.node(id).presence != Presence::Aside)
+    }
+
     /// Appends the path of `name` in `dir` (of the directory itself if `name` is empty) to `path`. False, and a path
     /// that may be wrong, while a directory on the way is being renamed. A lost one's path is the last that it had.
     pub fn push_path(&self, dir: NodeId, name: &[u8], path: &mut Vec<u8>) -> bool {
         let start = path.len();
-        let mut known = true;
         // Components from the last to the first, each reversed; then all of it is reversed.
         path.extend(name.iter().rev());
         let mut pending = !name.is_empty();
@@ -356,13 +392,12 @@ impl Tree {
                 path.push(b'/');
             }
             path.extend(self.name(id).iter().rev());
-            known &= self.node(id).presence != Presence::Aside;
             pending = true;
             at = self.parent(id);
         }
         path.push(b'/');
         path.get_mut(start..).unwrap_or_default().reverse();
-        known
+        self.path_is_known(dir)
     }
 
     /// The path as its own value.
@@ -370,11 +405,6 @@ impl Tree {
         let mut path = Vec::new();
         self.push_path(dir, name, &mut path);
         path
-    }
-
-    /// How many nodes have a watch descriptor.
-    pub fn watched(&self) -> usize {
-        self.by_wd.len()
     }
 
     /// How many nodes are in use, `/` included.
@@ -422,6 +452,7 @@ impl Node {
             set: 0,
             presence: Presence::Here,
             scan: Scan::None,
+            met: 0,
         }
     }
 }
@@ -430,7 +461,8 @@ fn node_id(raw: u32) -> Option<NodeId> {
     (raw != NONE).then_some(NodeId(raw))
 }
 
-/// The kernel hands descriptors out one after the other, so that they fill a table evenly as they are.
+/// Descriptors are handed out one after the other; as they are, they would lie side by side in one long run of the
+/// table, through which every probe and removal goes. Multiplied (Knuth 6.4, Fibonacci hashing), they are spread.
 fn wd_hash(wd: Wd) -> u64 {
-    u64::from(wd.0 as u32)
+    u64::from(wd.0 as u32).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32
 }

@@ -1,6 +1,6 @@
 //! Commands: `cmd`, a line for the shell, and `exec`, a program with arguments and no shell.
 //!
-//! In both, a path is never text that anything parses. A shell line's placeholders become `"$DOGWATCH_PATHNAME"` and so
+//! In both, a path is never part of a text that is parsed. A shell line's placeholders become `"$DOGWATCH_PATHNAME"` and so
 //! on when the configuration is read, and the values enter only the environment; an argument of `exec` holds its value
 //! as it is. Turns (command, values) into a [`Program`] for `sys::spawn`.
 

@@ -2,8 +2,9 @@
 //!
 //! `"$DOGWATCH_PATHNAME"` is one word whatever the value is, but only where the shell is not inside quotes already:
 //! in `'{pathname}'` it would stay as it is, in `"{pathname}"` it would end the quotes. So the line is read as a shell
-//! reads it (POSIX.1 XCU 2.2, 2.6), as far as quotes go, and a placeholder inside any is an error with its place. What
-//! this reader gets wrong can only cost a word its quotes: values are never part of the text.
+//! reads it (POSIX.1 XCU 2.2, 2.6), as far as quotes and arithmetic go, and a placeholder inside any is an error with its
+//! place. What this reader gets wrong can only cost a word its quotes: values are never part of the text. (A line that
+//! itself hands a variable to `eval` or to a comparison of numbers is its author's.)
 
 use crate::parts::template::braces;
 use std::ops::Range;
@@ -25,6 +26,15 @@ enum Quote {
     Back,
     /// `$(…)` or `(…)`, where quoting begins anew.
     Paren,
+    /// `$((…))`, `((…))` or `$[…]`: a number is calculated, and some shells run what a variable holds for that.
+    Arithmetic,
+}
+
+/// Whether the line ends inside quotes, which no shell will run.
+pub fn is_unfinished(line: &[u8]) -> bool {
+    let mut reader = Reader::default();
+    line.iter().for_each(|byte| reader.take(*byte));
+    reader.quotes.iter().any(|quote| matches!(quote, Quote::Single | Quote::Double | Quote::Back))
 }
 
 /// The line with every placeholder as a quoted variable, or all placeholders that stand where none may.
@@ -72,11 +82,14 @@ impl Reader {
             (Some(Quote::Double), b'"') | (Some(Quote::Back), b'`') => drop(self.quotes.pop()),
             (_, b'`') => self.quotes.push(Quote::Back),
             (_, b'"') => self.quotes.push(Quote::Double),
+            (_, b'[') if last == b'$' => self.quotes.push(Quote::Arithmetic),
+            (Some(Quote::Paren), b'(') if last == b'(' => self.quotes.push(Quote::Arithmetic),
             (Some(Quote::Double), b'(') if last == b'$' => self.quotes.push(Quote::Paren),
             (Some(Quote::Double), _) => {}
             (_, b'\'') => self.quotes.push(Quote::Single),
             (_, b'(') => self.quotes.push(Quote::Paren),
-            (Some(Quote::Paren), b')') => drop(self.quotes.pop()),
+            (Some(Quote::Paren | Quote::Arithmetic), b')') | (Some(Quote::Arithmetic), b']') => drop(self.quotes.pop()),
+            (Some(Quote::Arithmetic), _) => {}
             (_, b'<') if last == b'<' => self.here_document = true,
             _ => {}
         }
@@ -88,6 +101,7 @@ impl Reader {
             Some(Quote::Single) => Some("single quotes"),
             Some(Quote::Double) => Some("double quotes"),
             Some(Quote::Back) => Some("backquotes"),
+            Some(Quote::Arithmetic) => Some("an arithmetic expression"),
             Some(Quote::Paren) | None if self.escaped => Some("an escape (it follows a backslash)"),
             Some(Quote::Paren) | None if self.here_document => Some("a here-document"),
             Some(Quote::Paren) | None => None,

@@ -20,6 +20,8 @@ fn placeholders_become_quoted_variables() {
         ("(cd {dir} && x)", "(cd \"$DOGWATCH_DIR\" && x)"),
         ("x <<<y > {name} 2>&1", "x <<<y > \"$DOGWATCH_NAME\" 2>&1"),
         ("x ${HOME} {other} {}", "x ${HOME} {other} {}"),
+        ("for name in a b; do x ${name}; done", "for name in a b; do x ${name}; done"),
+        ("x $((1<<2)) $(y $((1+(2)))) {name}", "x $((1<<2)) $(y $((1+(2)))) \"$DOGWATCH_NAME\""),
     ] {
         let result = rewrite(line.as_bytes()).map(|text| String::from_utf8(text).unwrap());
         let here_string = line.contains("<<<");
@@ -43,9 +45,13 @@ fn placeholders_inside_quotes_are_refused_with_their_place() {
         ("x \"it's {pathname}\"", 8, "double quotes"),
         ("x 'a\\' '{pathname}'", 8, "single quotes"),
         ("x \\{pathname}", 3, "an escape (it follows a backslash)"),
+        ("x $(( {name} + 1 ))", 6, "an arithmetic expression"),
+        ("x $((1<<(2))) $[{name}]", 16, "an arithmetic expression"),
+        ("(( {name} > 1 ))", 3, "an arithmetic expression"),
         ("cat <<E {pathname}", 8, "a here-document"),
     ] {
-        let expected = Misplaced { span: at..at + "{pathname}".len(), inside };
+        let length = if line.contains("{name}") { "{name}".len() } else { "{pathname}".len() };
+        let expected = Misplaced { span: at..at + length, inside };
         assert_eq!(rewrite(line.as_bytes()), Err(vec![expected]), "{line}");
     }
 }

@@ -6,11 +6,13 @@
 use crate::parts::template::Template;
 use std::ops::Range;
 
-/// A quote that has no end.
+/// A quote or escape that has no end.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Unclosed {
     /// Where it begins, in bytes of the value.
     pub span: Range<usize>,
+    /// What it is, in words.
+    pub what: &'static str,
 }
 
 /// The arguments of a value; none if it is blank.
@@ -24,7 +26,7 @@ pub fn split(value: &[u8]) -> Result<Vec<Template>, Unclosed> {
             (Some((end, _)), _) if byte == end => quote = None,
             (Some((b'"', _)) | None, b'\\') => match bytes.next() {
                 Some((_, next)) => word.get_or_insert_default().push(next),
-                None => return Err(Unclosed { span: at..at + 1 }),
+                None => return Err(Unclosed { span: at..at + 1, what: "a backslash with nothing after it" }),
             },
             (Some(_), _) => word.get_or_insert_default().push(byte),
             (None, b'\'' | b'"') => {
@@ -36,7 +38,7 @@ pub fn split(value: &[u8]) -> Result<Vec<Template>, Unclosed> {
         }
     }
     if let Some((_, at)) = quote {
-        return Err(Unclosed { span: at..value.len() });
+        return Err(Unclosed { span: at..value.len(), what: "a quote without an end" });
     }
     words.extend(word);
     Ok(words.iter().map(|word| Template::new(word)).collect())

@@ -15,8 +15,8 @@ fn values() -> Values<'static> {
 
 #[test]
 fn values_take_the_place_of_placeholders_once() {
-    let text = b"{maskname}|{pathname}|{src_pathname}|{name}|{dir}|{task_id}|{scheduler}|{date}|{other}{";
-    let expected = b"IN_MOVED_TO|/src/{src_pathname}||{src_pathname}|/src|7|inbox|20260102-030405|{other}{";
+    let text = b"${name}{maskname}|{pathname}|{src_pathname}|{name}|{dir}|{task_id}|{scheduler}|{date}|{other}{";
+    let expected = b"${name}IN_MOVED_TO|/src/{src_pathname}||{src_pathname}|/src|7|inbox|20260102-030405|{other}{";
     assert_eq!(Template::new(text).expand(&values()), expected);
 }
 

@@ -1,0 +1,195 @@
+//! Configured paths: they belong to paths, not to inodes.
+//!
+//! One that is not there yet, or goes and comes back, is waited for through its nearest directory above that is there.
+//! Directories on the way are watched for their own renaming and deletion only, and for new names only while one is
+//! waited for, so that what others do in them does not wake anybody. A path that is a file is served by its parent.
+
+use super::tree::Presence;
+use super::{Missing, NodeId, ROOT, Root, RootId, Scan, Sink, Trouble, Watches};
+use crate::sys::inotify::{Mask, Record};
+
+/// What a directory on the way is asked for.
+const ON_THE_WAY: Mask = Mask::DELETE_SELF.with(Mask::MOVE_SELF);
+/// And what besides, while the next directory is not there.
+const WAITING: Mask = Mask::CREATE.with(Mask::MOVED_TO);
+
+impl Watches {
+    pub(super) fn add_root(&mut self, path: &[u8], watch: usize) {
+        let mut way = vec![ROOT];
+        for component in path.split(|byte| *byte == b'/').filter(|component| !component.is_empty()) {
+            let above = way.last().copied().unwrap_or(ROOT);
+            match self.tree.child_or_new(above, component) {
+                Some(node) => way.push(node),
+                None => return,
+            }
+        }
+        let (Some(node), Ok(id)) = (way.last().copied(), RootId::try_from(self.roots.len())) else { return };
+        self.tree.anchor(node);
+        self.roots.push(Root { node, watch });
+        let set = self.sets.get(self.tree.set(node)).clone();
+        self.assign(node, [set.dirs, vec![id]].concat(), set.files);
+        // The stack gives them out from the top of the tree down.
+        self.want(node, self.first_scan(node));
+        for above in way.into_iter().rev().skip(1) {
+            self.want(above, Scan::Watch);
+        }
+    }
+
+    /// What is to be done when a configured path is met for the first time, or again.
+    pub(super) fn first_scan(&self, node: NodeId) -> Scan {
+        let mut watches = self.sets.get(self.tree.set(node)).dirs.iter().filter_map(|id| self.spec(*id));
+        if watches.any(|watch| watch.rec || watch.existing) { Scan::First } else { Scan::Watch }
+    }
+
+    /// Whether anything that happens in a directory is reported, and not only the directory's own fate.
+    pub(super) fn serves(&self, node: NodeId) -> bool {
+        let set = self.sets.get(self.tree.set(node));
+        !(set.dirs.is_empty() && set.files.is_empty())
+    }
+
+    /// What the watch of this directory asks the kernel for.
+    pub fn mask(&self, node: NodeId) -> Mask {
+        match (self.serves(node), self.waits_for_more(node)) {
+            (true, _) => self.mask,
+            (false, true) => ON_THE_WAY.with(WAITING),
+            (false, false) => ON_THE_WAY,
+        }
+    }
+
+    /// Whether its watch may ask for less than before: on the way, where nothing is waited for any more.
+    pub fn may_narrow(&self, node: NodeId) -> bool {
+        self.tree.wd(node).is_some() && !self.serves(node) && !self.waits_for_more(node)
+    }
+
+    fn waits_for_more(&self, node: NodeId) -> bool {
+        self.missing.iter().any(|missing| self.tree.parent(missing.node) == Some(node))
+    }
+
+    /// A configured path is no directory: its parent's watch serves it.
+    pub(super) fn is_a_file(&mut self, node: NodeId) {
+        self.missing.retain(|missing| missing.node != node);
+        self.serve_by_parent(node);
+    }
+
+    fn serve_by_parent(&mut self, node: NodeId) {
+        let Some(parent) = self.tree.parent(node) else { return };
+        let own = self.sets.get(self.tree.set(node)).dirs.clone();
+        self.assign(node, Vec::new(), Vec::new());
+        let set = self.sets.get(self.tree.set(parent)).clone();
+        self.assign(parent, set.dirs, [set.files, own].concat());
+        // Its mask is another one now.
+        self.want(parent, Scan::Watch);
+    }
+
+    /// What its parent served is a directory now.
+    fn serve_itself(&mut self, node: NodeId) {
+        let Some(parent) = self.tree.parent(node) else { return };
+        let set = self.sets.get(self.tree.set(parent)).clone();
+        let is_own = |id: &RootId| self.roots.get(usize::from(*id)).is_some_and(|root| root.node == node);
+        let (own, others): (Vec<RootId>, Vec<RootId>) = set.files.iter().partition(|id| is_own(id));
+        if !own.is_empty() {
+            self.assign(parent, set.dirs, others);
+            let here = self.sets.get(self.tree.set(node)).clone();
+            self.assign(node, [here.dirs, own].concat(), here.files);
+            self.want(parent, Scan::Watch);
+        }
+    }
+
+    /// A configured path, or a directory on its way, is not there: it is waited for, and until it turns out to be a
+    /// directory, it is served as a file would be. It is looked for a second time once its parent is watched for it.
+    /// The user is told of a configured path once.
+    pub(super) fn is_missing(&mut self, node: NodeId) -> Option<Trouble> {
+        if let Some(wd) = self.tree.wd(node) {
+            self.stale.push(wd);
+            self.tree.set_wd(node, None);
+            self.lose_below(node, Mask::DELETE);
+        }
+        let is_root = self.roots.iter().any(|root| root.node == node);
+        match self.missing.iter_mut().find(|missing| missing.node == node) {
+            Some(known) => (is_root && !std::mem::replace(&mut known.told, true)).then_some(Trouble::RootMissing),
+            None => {
+                self.missing.push(Missing { node, told: false });
+                self.want(node, Scan::Watch);
+                self.tree.parent(node).into_iter().for_each(|parent| self.want(parent, Scan::Watch));
+                self.serve_by_parent(node);
+                None
+            }
+        }
+    }
+
+    /// A directory has its watch: it is not waited for any more, and what is waited for in it can be looked for.
+    pub(super) fn way_is_open(&mut self, node: NodeId, scan: Scan, is_new: bool) {
+        if self.tree.presence(node) != Presence::Anchor {
+            return;
+        }
+        self.serve_itself(node);
+        if is_new && scan < self.first_scan(node) {
+            self.want(node, self.first_scan(node));
+        }
+        let waited = self.missing.len();
+        self.missing.retain(|missing| missing.node != node);
+        let parent = self.tree.parent(node);
+        if let Some(parent) = parent.filter(|parent| self.missing.len() < waited && !self.waits_for_more(*parent)) {
+            // It need not hear of new names any more.
+            self.want(parent, Scan::Watch);
+        }
+        for child in if is_new { self.tree.children(node) } else { Vec::new() } {
+            if self.tree.presence(child) == Presence::Anchor && self.tree.wd(child).is_none() {
+                self.want(child, Scan::Watch);
+            }
+        }
+    }
+
+    /// A name on the way to a configured path has come, or a link of that name has gone. That a directory goes, its own
+    /// watch tells; a file that is served as one may come and go.
+    pub(super) fn way_changed(&mut self, dir: NodeId, name: &[u8], mask: Mask) {
+        let Some(child) = self.tree.child(dir, name) else { return };
+        let is_dir = mask.any(Mask::ISDIR);
+        let goes = mask.any(Mask::DELETE.with(Mask::MOVED_FROM));
+        let is_own = |id: &RootId| self.roots.get(usize::from(*id)).is_some_and(|root| root.node == child);
+        let missing = self.missing.iter().any(|missing| missing.node == child);
+        let a_file = !missing && !is_dir && self.sets.get(self.tree.set(dir)).files.iter().any(is_own);
+        if self.tree.presence(child) == Presence::Anchor && !a_file && !(goes && is_dir) {
+            self.want(child, Scan::Watch);
+        }
+    }
+
+    /// A watched directory was renamed, deleted or unmounted itself. What its path leads to now, the disk tells.
+    pub(super) fn look_again(&mut self, node: NodeId, mask: Mask) {
+        if self.tree.presence(node) == Presence::Anchor {
+            // Until then nothing below has a path that can be relied on.
+            self.in_doubt.extend(mask.any(Mask::MOVE_SELF).then_some(node));
+            for below in self.tree.subtree(node).into_iter().rev() {
+                if self.tree.presence(below) == Presence::Anchor {
+                    self.want(below, Scan::Watch);
+                }
+            }
+        } else if mask.any(Mask::UNMOUNT) && self.tree.presence(node) == Presence::Here {
+            self.want(node, Scan::Report);
+        }
+    }
+
+    /// These are mount points now: a mount over a directory raises no event.
+    pub fn mounted(&mut self, points: &[Vec<u8>]) {
+        for node in points.iter().filter_map(|point| self.find(point)).collect::<Vec<_>>() {
+            self.want(node, Scan::Watch);
+        }
+    }
+
+    /// These are no mount points any more. The kernel tells of what it unmounts, but later than of the table's change,
+    /// and not while somebody uses it still: so it is told here, and the kernel's own record finds nobody.
+    pub fn unmounted(&mut self, points: &[Vec<u8>], sink: Sink<'_>) {
+        for node in points.iter().filter_map(|point| self.find(point)).collect::<Vec<_>>() {
+            let Some(wd) = self.tree.wd(node) else { continue };
+            self.own_record(node, &Record { wd, mask: Mask::UNMOUNT, cookie: 0, name: b"" }, sink);
+            self.stale.push(wd);
+            self.tree.set_wd(node, None);
+            self.lose_below(node, Mask::UNMOUNT);
+        }
+    }
+
+    fn find(&self, path: &[u8]) -> Option<NodeId> {
+        let mut parts = path.split(|byte| *byte == b'/').filter(|part| !part.is_empty());
+        parts.try_fold(ROOT, |node, part| self.tree.child(node, part))
+    }
+}

@@ -1,0 +1,320 @@
+//! What is to be done on disk, and what was found there.
+//!
+//! A directory is watched first and listed then: what is created in it is in the queue or in the listing, or in both.
+//! After an overflow every directory is watched again, top down: a watch descriptor that is known tells that its
+//! directory was renamed to here unseen, and its node moves; nodes that are not met are lost.
+
+use super::tree::Presence;
+use super::{Aftermath, Event, Found, NodeId, ROOT, RootId, Scan, Sink, Trouble, Watches};
+use crate::sys::Errno;
+use crate::sys::fs::Kind;
+use crate::sys::inotify::{Mask, Wd};
+
+impl Watches {
+    pub(super) fn want(&mut self, node: NodeId, scan: Scan) {
+        let before = self.tree.scan(node);
+        if before == Scan::None {
+            self.scans.push(node);
+        }
+        self.tree.set_scan(node, before.max(scan));
+    }
+
+    /// The next watch to be removed; all of them are, before anything is scanned.
+    pub fn next_unwatch(&mut self) -> Option<Wd> {
+        loop {
+            let wd = match self.stale.pop() {
+                Some(stale) => Some(stale),
+                None => self.next_to_leave()?,
+            };
+            // One that a scan has met again meanwhile is in use.
+            if let Some(wd) = wd.filter(|wd| self.tree.by_wd(*wd).next().is_none()) {
+                return Some(wd);
+            }
+        }
+    }
+
+    /// Takes the watch descriptor of the next directory that has left, and lets its node go.
+    fn next_to_leave(&mut self) -> Option<Option<Wd>> {
+        let node = self.leaving.pop()?;
+        // Its place in memory may have been another's in the meantime.
+        if !self.tree.is_lost(node) {
+            return Some(None);
+        }
+        let wd = self.tree.wd(node);
+        self.tree.set_wd(node, None);
+        self.tree.lose(node, Presence::MovedOut);
+        self.tree.release(node);
+        Some(wd)
+    }
+
+    /// Whether [`Watches::next_unwatch`] or [`Watches::next_scan`] may have something.
+    pub fn has_work(&self) -> bool {
+        !(self.scans.is_empty() && self.leaving.is_empty() && self.stale.is_empty()) || self.recovering
+    }
+
+    /// The next directory to be watched, and whether to list it. Children come next after their parent.
+    pub fn next_scan(&mut self) -> Option<(NodeId, Scan)> {
+        while let Some(node) = self.scans.pop() {
+            let scan = self.tree.scan(node);
+            self.tree.set_scan(node, Scan::None);
+            if scan == Scan::None || self.tree.is_lost(node) {
+                continue;
+            }
+            if self.tree.path_is_known(node) {
+                return Some((node, scan));
+            }
+            self.later.push((node, scan));
+        }
+        self.finish_recovery();
+        None
+    }
+
+    /// Whether symbolic links are followed on the way to a directory: as far as its path was configured.
+    pub fn follows_links(&self, node: NodeId) -> bool {
+        self.tree.presence(node) == Presence::Anchor
+    }
+
+    /// A scan has added this directory's watch. The answer is the node that the directory has, which after an overflow
+    /// may be one that was known elsewhere.
+    pub fn watched(&mut self, node: NodeId, wd: Wd, scan: Scan) -> NodeId {
+        let holders: Vec<NodeId> = self.tree.by_wd(wd).filter(|other| *other != node).collect();
+        let mut place = node;
+        for other in holders {
+            if self.tree.is_lost(other) {
+                // Whoever was lost does not hold it any more.
+                self.tree.set_wd(other, None);
+                self.tree.release(other);
+            } else if self.moved_unseen(other, place) {
+                place = self.takes_place(other, place);
+            }
+            // Any other is the same directory by another way: a bind mount.
+        }
+        let before = self.tree.wd(place);
+        if before.is_some_and(|before| before != wd) {
+            self.replaced(place, scan);
+        } else if before.is_none() && scan == Scan::Recent && self.tree.presence(place) != Presence::Anchor {
+            // It is nowhere known: all that is in it is new.
+            self.want(place, Scan::Report);
+        }
+        self.tree.set_wd(place, Some(wd));
+        self.tree.set_met(place);
+        self.way_is_open(place, scan, before != Some(wd));
+        place
+    }
+
+    /// Whether a directory was renamed from where `other` is to where `node` is, without a record.
+    fn moved_unseen(&self, other: NodeId, node: NodeId) -> bool {
+        let movable = |node| self.tree.presence(node) != Presence::Anchor;
+        self.recovering && !self.tree.is_met(other) && movable(other) && movable(node)
+    }
+
+    /// `other` is found where `node` was thought to be, which steps aside: it may be met elsewhere.
+    fn takes_place(&mut self, other: NodeId, node: NodeId) -> NodeId {
+        let (Some(parent), name) = (self.tree.parent(node), self.tree.name(node).to_vec()) else { return node };
+        let left = self.tree.parent(other).map(|dir| (dir, self.tree.name(other).to_vec()));
+        let waiting = self.tree.scan(other);
+        let unknown = self.tree.wd(node).is_none();
+        self.tree.lose(node, if unknown { Presence::Deleted } else { Presence::Aside });
+        self.aftermath.extend(unknown.then_some(Aftermath::Lost(node, Mask::DELETE)));
+        let (set, was_here) = (self.tree.set(other), self.tree.presence(other) == Presence::Here);
+        self.settle_in(other, parent, &name);
+        if let Some((dir, name)) = left.filter(|_| was_here && waiting != Scan::None) {
+            // The place that it has left was still to be looked at: something else may be there.
+            self.tree.set_scan(other, Scan::None);
+            if let Some(there) = self.tree.child_or_new(dir, &name) {
+                self.tree.set_set(there, set);
+                self.want(there, waiting);
+            }
+        }
+        self.tree.child(parent, &name).unwrap_or(node)
+    }
+
+    /// Another directory is in this one's place. What was below the old one is lost.
+    fn replaced(&mut self, node: NodeId, scan: Scan) {
+        self.stale.extend(self.tree.wd(node));
+        self.lose_below(node, Mask::DELETE);
+        if self.tree.presence(node) != Presence::Anchor && scan < Scan::Report {
+            self.want(node, Scan::Report);
+        }
+    }
+
+    /// What is below a directory is gone, itself excepted.
+    pub(super) fn lose_below(&mut self, node: NodeId, mask: Mask) {
+        let below: Vec<NodeId> = self.tree.subtree(node).into_iter().skip(1).collect();
+        for child in below.iter().copied() {
+            if self.tree.parent(child) == Some(node) {
+                self.tree.lose(child, Presence::Deleted);
+            }
+        }
+        self.leaving.extend(below);
+        self.aftermath.push(Aftermath::Lost(node, mask));
+    }
+
+    /// Whether the listing of a directory is to say more of files than their names: whether they are open for writing,
+    /// and after lost events, whether they have changed.
+    pub fn reports_files(&self, node: NodeId, scan: Scan) -> bool {
+        let wanted = |id: &RootId| self.spec(*id).is_some_and(|watch| watch.existing);
+        match scan {
+            Scan::None | Scan::Watch | Scan::List => false,
+            Scan::First => self.sets.get(self.tree.set(node)).dirs.iter().any(wanted),
+            Scan::Recent | Scan::Report => true,
+        }
+    }
+
+    /// A scan has found this in a directory.
+    pub fn entry(&mut self, node: NodeId, scan: Scan, found: Found<'_>, sink: Sink<'_>) {
+        let is_dir = found.kind == Kind::Directory;
+        let known = is_dir && self.tree.child(node, found.name).is_some();
+        match scan {
+            Scan::None | Scan::Watch => return,
+            Scan::List => {}
+            Scan::Recent if known || (!is_dir && !found.recent) => {}
+            Scan::First | Scan::Recent | Scan::Report => self.deliver_found(node, scan, found, sink),
+        }
+        if is_dir {
+            // After lost events, a directory that is not known has appeared.
+            let scan = if scan == Scan::Recent && !known { Scan::Report } else { scan };
+            self.directory_found(node, found.name, scan);
+        }
+    }
+
+    /// What the kernel would have told: IN_CREATE, then IN_CLOSE_WRITE of a file that nobody writes to any more. At the
+    /// first scan it concerns those watches only that want to know what is there already.
+    fn deliver_found(&mut self, dir: NodeId, scan: Scan, found: Found<'_>, sink: Sink<'_>) {
+        let (is_dir, closed) = (found.kind == Kind::Directory, found.kind == Kind::File && !found.written_to);
+        let created = if is_dir { Mask::CREATE.with(Mask::ISDIR) } else { Mask::CREATE };
+        let name = found.name;
+        for mask in [created].into_iter().chain(closed.then_some(Mask::CLOSE_WRITE)) {
+            if scan != Scan::First {
+                self.deliver(dir, name, mask, None, true, sink);
+                continue;
+            }
+            let maps = self.existing_maps_of(dir, name);
+            let event = Event { mask, dir, name, is_dir, below: true, maps: &maps, source: None, from_scan: true };
+            if !maps.is_empty() {
+                sink(&mut self.tree, &event);
+            }
+        }
+    }
+
+    /// After lost events: there are tasks for a file that is not there.
+    pub fn vanished(&mut self, dir: NodeId, name: &[u8], sink: Sink<'_>) {
+        self.deliver(dir, name, Mask::DELETE, None, true, sink);
+    }
+
+    /// Where this directory was, there is another, whose watch this is.
+    pub fn met_a_stranger(&mut self, node: NodeId, wd: Wd) {
+        self.stale.push(wd);
+        if self.tree.presence(node) == Presence::Anchor {
+            self.want(node, Scan::Watch);
+        }
+    }
+
+    /// A scan could not be done; `above` if a directory above could not be reached. The answer is what the user must be
+    /// told.
+    pub fn failed(&mut self, node: NodeId, scan: Scan, errno: Errno, above: bool) -> Option<Trouble> {
+        let anchored = self.tree.presence(node) == Presence::Anchor;
+        let not_there = matches!(errno, Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP);
+        match errno {
+            _ if above && not_there && !anchored => {
+                // Renamed above: once the records of that are read, the path is right.
+                self.later.push((node, scan));
+                None
+            }
+            _ if above && not_there => self.is_missing(node),
+            Errno::ENOTDIR if anchored => {
+                self.is_a_file(node);
+                None
+            }
+            Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP if anchored => self.is_missing(node),
+            Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP => {
+                // Gone again, or replaced: its own records tell, or have told.
+                self.deleted(node);
+                None
+            }
+            _ if self.serves(node) => Some(Trouble::Unwatched(errno)),
+            // Only on the way to a configured path: that it moves will not be noticed.
+            _ => None,
+        }
+    }
+
+    /// A directory is there: at the start, or because it has appeared. Whoever wants such ones watches it.
+    pub(super) fn directory_found(&mut self, parent: NodeId, name: &[u8], scan: Scan) {
+        let known = self.tree.child(parent, name);
+        if let Some(known) = known.filter(|_| scan == Scan::Recent) {
+            self.want(known, scan);
+            return;
+        }
+        let inherited = self.inherited(parent, name, scan);
+        let own = known.map(|node| self.sets.get(self.tree.set(node)).clone()).unwrap_or_default();
+        if inherited.is_empty() && own.dirs.is_empty() && own.files.is_empty() {
+            return;
+        }
+        if let Some(node) = self.tree.child_or_new(parent, name) {
+            self.assign(node, [own.dirs, inherited].concat(), own.files);
+            self.want(node, scan);
+        }
+    }
+
+    /// The watches of a directory that also want the directories in it: those found at the start, or those that appear.
+    pub(super) fn inherited(&self, parent: NodeId, name: &[u8], scan: Scan) -> Vec<RootId> {
+        let set = self.sets.get(self.tree.set(parent));
+        let path = if set.picky { self.tree.path(parent, name) } else { Vec::new() };
+        let wants = |id: &RootId| {
+            let watch = self.spec(*id);
+            watch.is_some_and(|watch| {
+                (if scan == Scan::Report { watch.auto_add } else { watch.rec }) && !watch.excludes(&path)
+            })
+        };
+        set.dirs.iter().copied().filter(wants).collect()
+    }
+
+    /// Whether what an overflow lost is still being looked for.
+    pub fn is_recovering(&self) -> bool {
+        self.recovering
+    }
+
+    /// All has been scanned: what came from below a directory whose path was in doubt can be told, if it has one.
+    pub fn all_scanned(&mut self, sink: Sink<'_>) {
+        if !self.in_doubt.is_empty() && self.scans.is_empty() {
+            self.in_doubt.clear();
+            self.replay(sink);
+        }
+    }
+
+    /// Records have come: what could not be reached may have another path now.
+    pub(super) fn try_again(&mut self) {
+        for (node, scan) in std::mem::take(&mut self.later) {
+            if !self.tree.is_lost(node) {
+                self.want(node, scan);
+            }
+        }
+    }
+
+    /// Events are lost: everything is looked at again.
+    pub(super) fn recover(&mut self) {
+        self.recovering = true;
+        self.tree.forget_met();
+        // In this order the roots come last onto the stack, and each is met before what lies below.
+        for node in self.tree.subtree(ROOT).into_iter().rev() {
+            if self.tree.presence(node) == Presence::Anchor {
+                self.want(node, if self.serves(node) { Scan::Recent } else { Scan::Watch });
+            }
+        }
+    }
+
+    /// All has been looked at: what was not met is gone.
+    fn finish_recovery(&mut self) {
+        if !std::mem::take(&mut self.recovering) {
+            return;
+        }
+        for node in self.tree.subtree(ROOT) {
+            let unmet = !self.tree.is_met(node) && self.tree.presence(node) != Presence::Anchor;
+            if unmet && !self.tree.is_lost(node) {
+                self.tree.lose(node, Presence::Deleted);
+                self.leaving.extend(self.tree.subtree(node));
+                self.aftermath.push(Aftermath::Lost(node, Mask::DELETE));
+            }
+        }
+    }
+}

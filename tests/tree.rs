@@ -1,0 +1,312 @@
+//! The watch tree: configured paths that come and go, lost events, and races that a slow daemon loses nothing by.
+
+mod common;
+
+use common::{Daemon, Scratch, comes_true, is_root, skip};
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use rustix::process::Signal;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::time::Duration;
+
+/// One scheduler `run` with a delay of an hour: its log tells what was seen.
+fn config(map: &str, watch: &str) -> String {
+    format!(
+        "[scheduler run]\nexec = /bin/echo {{maskname}} {{pathname}}\ndelay = 1h\n[event_map map]\n{map}\n\
+         [watch all]\npath = @SRC\nevent_map = map\nrec = yes\nauto_add = yes\n{watch}\n"
+    )
+}
+
+/// Paths of all tasks that the log tells of.
+fn scheduled(log: &str) -> BTreeSet<String> {
+    let lines = log.lines().filter(|line| line.contains(": scheduled"));
+    lines
+        .filter_map(|line| line.split_once("#")?.1.split(' ').nth(2))
+        .map(|path| path.trim_end_matches(':').to_owned())
+        .collect()
+}
+
+#[track_caller]
+fn await_task(daemon: &Daemon, path: &Path) {
+    let seen = comes_true(Duration::from_secs(20), || scheduled(&daemon.log()).contains(path.to_str().unwrap()));
+    assert!(seen, "no task for {}:\n{}", path.display(), daemon.log());
+}
+
+/// Writes new files until one is seen: the watch is there again.
+#[track_caller]
+fn await_watch(daemon: &Daemon, dir: &Path) {
+    let mut n = 0;
+    let seen = comes_true(Duration::from_secs(20), || {
+        n += 1;
+        let file = dir.join(format!("probe{n}"));
+        fs::write(&file, "x").unwrap();
+        scheduled(&daemon.log()).iter().any(|path| path.starts_with(dir.join("probe").to_str().unwrap()))
+    });
+    assert!(seen, "{} is not watched:\n{}", dir.display(), daemon.log());
+}
+
+const CLOSES: &str = "IN_CLOSE_WRITE = run";
+
+#[test]
+fn a_path_that_is_made_later_is_watched_then() {
+    let scratch = Scratch::new();
+    let watch = "path = @DIR/later/on/here";
+    let daemon = scratch.start(&config(CLOSES, watch));
+    daemon.await_log("here: No such file or directory; it is waited for");
+    let dir = scratch.path("later/on/here");
+    fs::create_dir_all(&dir).unwrap();
+    await_watch(&daemon, &dir);
+    assert_eq!(daemon.log().matches("waited for").count(), 1, "told once:\n{}", daemon.log());
+}
+
+#[test]
+fn a_path_that_is_removed_and_made_again_is_watched_again() {
+    let scratch = Scratch::new();
+    let daemon = scratch.start(&config(CLOSES, ""));
+    for _ in 0..3 {
+        fs::remove_dir_all(scratch.src()).unwrap();
+        fs::create_dir(scratch.src()).unwrap();
+    }
+    await_watch(&daemon, &scratch.src());
+}
+
+#[test]
+fn a_path_that_is_replaced_by_rename_leads_to_the_new_directory() {
+    let scratch = Scratch::new();
+    let daemon = scratch.start(&config(CLOSES, ""));
+    fs::create_dir(scratch.path("new")).unwrap();
+    fs::rename(scratch.src(), scratch.path("old")).unwrap();
+    fs::rename(scratch.path("new"), scratch.src()).unwrap();
+    await_watch(&daemon, &scratch.src());
+    fs::write(scratch.path("old/f"), "x").unwrap();
+    fs::write(scratch.src().join("sentinel"), "x").unwrap();
+    await_task(&daemon, &scratch.src().join("sentinel"));
+    assert!(!daemon.log().contains("/f:"), "the old one is not watched:\n{}", daemon.log());
+}
+
+#[test]
+fn a_directory_on_the_way_may_be_renamed() {
+    let scratch = Scratch::new();
+    let dir = scratch.path("way/to/here");
+    fs::create_dir_all(&dir).unwrap();
+    let daemon = scratch.start(&config(CLOSES, "path = @DIR/way/to/here"));
+    fs::rename(scratch.path("way"), scratch.path("elsewhere")).unwrap();
+    fs::write(scratch.path("elsewhere/to/here/f"), "x").unwrap();
+    fs::create_dir_all(&dir).unwrap();
+    await_watch(&daemon, &dir);
+    assert!(!daemon.log().contains("here/f:"), "what moved away is not watched:\n{}", daemon.log());
+    // And back again.
+    fs::remove_dir_all(scratch.path("way")).unwrap();
+    fs::rename(scratch.path("elsewhere"), scratch.path("way")).unwrap();
+    await_watch(&daemon, &dir);
+}
+
+#[test]
+fn a_link_on_the_way_may_be_changed() {
+    let scratch = Scratch::new();
+    for dir in ["one", "two"] {
+        fs::create_dir(scratch.path(dir)).unwrap();
+    }
+    symlink("one", scratch.path("link")).unwrap();
+    let daemon = scratch.start(&config(CLOSES, "path = @DIR/link\npath = @DIR/other"));
+    await_watch(&daemon, &scratch.path("link"));
+    symlink("two", scratch.path("next")).unwrap();
+    fs::rename(scratch.path("next"), scratch.path("link")).unwrap();
+    fs::write(scratch.path("two/f"), "x").unwrap();
+    await_watch(&daemon, &scratch.path("link"));
+    assert!(scratch.path("two/probe1").exists());
+}
+
+#[test]
+fn a_file_that_is_made_later_is_watched_then() {
+    let scratch = Scratch::new();
+    let daemon = scratch.start(&config(CLOSES, "path = @DIR/single"));
+    fs::write(scratch.path("single"), "x").unwrap();
+    await_task(&daemon, &scratch.path("single"));
+}
+
+#[test]
+fn mounts_over_watched_directories_are_followed() {
+    if !is_root() {
+        return skip("mounting needs root");
+    }
+    let scratch = Scratch::new();
+    let (below, root) = (scratch.src().join("sub"), scratch.path("root"));
+    fs::create_dir(&below).unwrap();
+    fs::create_dir(&root).unwrap();
+    let daemon = scratch.start(&config(CLOSES, "path = @DIR/root"));
+    for point in [&below, &root] {
+        if let Err(error) = mount("none", point, "tmpfs", MountFlags::empty(), None) {
+            return skip(&format!("tmpfs cannot be mounted: {error}"));
+        }
+    }
+    let on_top = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        await_watch(&daemon, &below);
+        await_watch(&daemon, &root);
+    }));
+    let busy = [&below, &root].map(|point| {
+        let free = comes_true(Duration::from_secs(10), || unmount(point, UnmountFlags::empty()).is_ok());
+        if !free {
+            unmount(point, UnmountFlags::DETACH).unwrap();
+        }
+        !free
+    });
+    assert!(on_top.is_ok(), "the mounted file systems are not watched:\n{}", daemon.log());
+    assert_eq!(busy, [false, false], "dogwatch keeps a file system busy");
+    for point in [&below, &root] {
+        let file = point.join("underneath");
+        let seen = comes_true(Duration::from_secs(20), || {
+            fs::write(&file, "x").unwrap();
+            scheduled(&daemon.log()).contains(file.to_str().unwrap())
+        });
+        assert!(seen, "{} is not watched after umount:\n{}", point.display(), daemon.log());
+    }
+}
+
+#[test]
+fn existing_files_count_if_asked_for() {
+    for existing in ["yes", "no"] {
+        let scratch = Scratch::new();
+        fs::create_dir(scratch.src().join("sub")).unwrap();
+        fs::write(scratch.src().join("sub/old"), "x").unwrap();
+        let mut open = File::create(scratch.src().join("open")).unwrap();
+        let daemon = scratch.start(&config(CLOSES, &format!("existing = {existing}")));
+        fs::write(scratch.src().join("new"), "x").unwrap();
+        await_task(&daemon, &scratch.src().join("new"));
+        let seen = scheduled(&daemon.log());
+        assert_eq!(seen.contains(scratch.src().join("sub/old").to_str().unwrap()), existing == "yes");
+        // Somebody has it open for writing: its own close counts, in either case.
+        assert!(!seen.contains(scratch.src().join("open").to_str().unwrap()), "{}", daemon.log());
+        open.write_all(b"x").unwrap();
+        drop(open);
+        await_task(&daemon, &scratch.src().join("open"));
+    }
+}
+
+/// IN_CREATE cancels and IN_CLOSE_WRITE schedules: what a scan finds comes in the kernel's order.
+#[test]
+fn a_file_found_by_a_scan_is_created_before_it_is_closed() {
+    let scratch = Scratch::new();
+    let daemon = scratch.start(&config("IN_CREATE, IN_MODIFY = cancel run\nIN_CLOSE_WRITE = run", ""));
+    for n in 0..50 {
+        daemon.signal(Signal::STOP);
+        let dir = scratch.src().join(format!("d{n}"));
+        fs::create_dir(&dir).unwrap();
+        fs::write(dir.join("f"), "x").unwrap();
+        daemon.signal(Signal::CONT);
+    }
+    for n in 0..50 {
+        await_task(&daemon, &scratch.src().join(format!("d{n}/f")));
+    }
+    assert!(!daemon.log().contains("cancelled"), "{}", daemon.log());
+}
+
+/// A directory above is renamed between a directory's IN_CREATE and its scan. Whatever the path under which a file was
+/// met first, in the end each has its one task, under the path that it has.
+#[test]
+fn a_rename_above_a_new_directory_loses_nothing() {
+    let scratch = Scratch::new();
+    let daemon = scratch.start(&format!("[daemon]\nshutdown_timeout = 0\n{}", config(CLOSES, "")));
+    let mut expected = BTreeSet::new();
+    for n in 0..500 {
+        let (old, new) = (scratch.src().join(format!("t{n}")), scratch.src().join(format!("f{n}")));
+        fs::create_dir_all(old.join("sub")).unwrap();
+        fs::rename(&old, &new).unwrap();
+        fs::write(new.join("sub/file"), "x").unwrap();
+        expected.insert(new.join("sub/file").display().to_string());
+    }
+    let complete = comes_true(Duration::from_secs(20), || {
+        let met = scheduled(&daemon.log());
+        (0..500).all(|n| {
+            ["t", "f"]
+                .iter()
+                .any(|old| met.contains(scratch.src().join(format!("{old}{n}/sub/file")).to_str().unwrap()))
+        })
+    });
+    let log = daemon.stop();
+    assert!(complete, "files were lost:\n{log}");
+    let ends = log.lines().filter(|line| line.contains(": cancelled: dogwatch ends"));
+    let paths = ends.filter_map(|line| line.split_once("#")?.1.split(' ').nth(2));
+    assert_eq!(paths.map(|path| path.trim_end_matches(':').to_owned()).collect::<BTreeSet<_>>(), expected);
+}
+
+/// rec without auto_add: what was there at the start is watched wherever in the tree it goes.
+#[test]
+fn a_renamed_directory_stays_watched_without_auto_add() {
+    let scratch = Scratch::new();
+    fs::create_dir(scratch.src().join("old")).unwrap();
+    let daemon = scratch.start(&config(CLOSES, "").replace("auto_add = yes", "auto_add = no"));
+    fs::rename(scratch.src().join("old"), scratch.src().join("new")).unwrap();
+    fs::write(scratch.src().join("new/f"), "x").unwrap();
+    await_task(&daemon, &scratch.src().join("new/f"));
+}
+
+/// Two configured paths lead to one directory by a link: each rename is one under each of both.
+#[test]
+fn renames_below_two_paths_to_one_directory_stay_apart() {
+    let scratch = Scratch::new();
+    symlink(scratch.src(), scratch.path("link")).unwrap();
+    fs::create_dir(scratch.src().join("x")).unwrap();
+    let daemon = scratch.start(&config(CLOSES, "path = @DIR/link"));
+    fs::rename(scratch.src().join("x"), scratch.src().join("y")).unwrap();
+    fs::write(scratch.src().join("y/f"), "x").unwrap();
+    for dir in [scratch.src(), scratch.path("link")] {
+        await_task(&daemon, &dir.join("y/f"));
+    }
+    assert_eq!(scheduled(&daemon.log()).len(), 2, "{}", daemon.log());
+}
+
+/// The daemon is stopped while more happens than its queue holds. Afterwards it knows where everything is.
+#[test]
+fn an_overflow_is_recovered_from() {
+    let scratch = Scratch::new();
+    let src = scratch.src();
+    for dir in ["a/deep", "b", "gone", "noise"] {
+        fs::create_dir_all(src.join(dir)).unwrap();
+    }
+    let daemon = scratch.start(&config("IN_CLOSE_WRITE = run\nIN_DELETE = cancel run", ""));
+    for file in ["a/deep/task", "b/task", "gone/task"] {
+        fs::write(src.join(file), "x").unwrap();
+        await_task(&daemon, &src.join(file));
+    }
+    daemon.signal(Signal::STOP);
+    let limit: usize = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap().trim().parse().unwrap();
+    let noise = [src.join("noise/x"), src.join("noise/y")];
+    fs::write(&noise[0], "").unwrap();
+    for n in 0..limit / 2 + 10 {
+        fs::rename(&noise[n % 2], &noise[1 - n % 2]).unwrap();
+    }
+    // None of this is in the queue: a and b change places, one is removed, one is new, a file is removed.
+    fs::rename(src.join("a"), src.join("tmp")).unwrap();
+    fs::rename(src.join("b"), src.join("a")).unwrap();
+    fs::rename(src.join("tmp"), src.join("b")).unwrap();
+    fs::remove_dir_all(src.join("gone")).unwrap();
+    fs::remove_file(src.join("a/task")).unwrap();
+    fs::create_dir(src.join("new")).unwrap();
+    fs::write(src.join("new/file"), "x").unwrap();
+    fs::write(src.join("b/deep/late"), "x").unwrap();
+    daemon.signal(Signal::CONT);
+    daemon.await_log("the event queue overflowed");
+    for file in ["new/file", "b/deep/late"] {
+        await_task(&daemon, &src.join(file));
+    }
+    // The task of a/deep/task has moved to b/deep/task, and its deletion there cancels it.
+    for (file, gone) in [("a/task", false), ("gone/task", false), ("b/deep/task", true)] {
+        if gone {
+            fs::remove_file(src.join(file)).unwrap();
+        }
+        daemon.await_log(&format!("IN_CLOSE_WRITE {}", src.join(file).display()));
+        let line = format!("{}: cancelled", src.join(file).display());
+        let found = format!("{} (found by a scan): cancelled", src.join(file).display());
+        let told =
+            comes_true(Duration::from_secs(20), || daemon.log().contains(&line) || daemon.log().contains(&found));
+        assert!(told, "the task of {file} was not cancelled:\n{}", daemon.log());
+    }
+    fs::write(src.join("a/after"), "x").unwrap();
+    await_task(&daemon, &src.join("a/after"));
+    fs::write(src.join("b/deep/after"), "x").unwrap();
+    await_task(&daemon, &src.join("b/deep/after"));
+}
