@@ -164,6 +164,22 @@ fn as_root_what_others_may_write_is_refused() {
         },
         "",
     );
+    // A link that another user made, as anybody can in a sticky directory.
+    refused(
+        &|s| {
+            fs::rename(file(s), s.path("real")).unwrap();
+            symlink(s.path("real"), file(s)).unwrap();
+            std::os::unix::fs::lchown(file(s), Some(1), None).unwrap();
+        },
+        "a link on its way belongs to user 1",
+    );
+    refused(
+        &|s| {
+            fs::create_dir(s.path("etc/conf.d")).unwrap();
+            chown(s.path("etc/conf.d"), Some(1), None).unwrap();
+        },
+        "etc/conf.d: it belongs to user 1",
+    );
     refused(
         &|s| {
             fs::remove_file(file(s)).unwrap();

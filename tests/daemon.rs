@@ -543,3 +543,27 @@ fn exchanged_directories_keep_their_watches() {
     let expected = ["a/y/f", "b/x/g"].map(|name| scratch.src().join(name).display().to_string());
     assert_eq!(scheduled(&daemon.log()), BTreeSet::from(expected));
 }
+
+/// The cancelling event lies behind megabytes of others in the queue: it is read before anything that is due starts.
+#[test]
+fn a_cancel_far_behind_in_the_queue_is_in_time() {
+    let scratch = Scratch::new();
+    let daemon = scratch.start(&config("delay = 300ms", "IN_CLOSE_WRITE = run\nIN_DELETE = cancel run"));
+    let victim = scratch.src().join("victim");
+    fs::write(&victim, "x").unwrap();
+    daemon.await_log("victim: scheduled");
+    daemon.signal(Signal::STOP);
+    let names = ["a", "b"].map(|name| scratch.src().join(name.repeat(200)));
+    fs::write(&names[0], "").unwrap();
+    for n in 0..7_000 {
+        fs::rename(&names[n % 2], &names[1 - n % 2]).unwrap();
+    }
+    fs::remove_file(&victim).unwrap();
+    // It has been due for long when the daemon goes on.
+    let start = std::time::Instant::now();
+    wait_until("the delay is over", || start.elapsed() > Duration::from_millis(500));
+    daemon.signal(Signal::CONT);
+    daemon.await_log("victim: cancelled");
+    assert!(!daemon.log().contains("victim: started"), "{}", daemon.log());
+    assert!(!daemon.log().contains("overflowed"));
+}

@@ -130,6 +130,44 @@ fn a_full_disk_does_not_end_the_daemon() {
     flood(&scratch);
 }
 
+/// The disk is full for a while: the lost lines are counted right, and no line runs into another.
+#[test]
+fn a_disk_that_was_full_shows_whole_lines_and_the_right_count() {
+    if !common::is_root() {
+        return common::skip("mounting a small tmpfs needs root");
+    }
+    let scratch = Scratch::new();
+    let disk = scratch.path("disk");
+    fs::create_dir(&disk).unwrap();
+    let mounted = rustix::mount::mount("none", &disk, "tmpfs", rustix::mount::MountFlags::empty(), Some(c"size=64k"));
+    if let Err(error) = mounted {
+        return common::skip(&format!("tmpfs cannot be mounted: {error}"));
+    }
+    let log = File::options().append(true).create(true).open(disk.join("log")).unwrap();
+    let text = || fs::read_to_string(disk.join("log")).unwrap_or_default();
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let _daemon = start(&scratch, log);
+        flood(&scratch);
+        let full = text();
+        File::options().write(true).open(disk.join("log")).unwrap().set_len(10_000).unwrap();
+        wait_until("the lost lines are told", || {
+            fs::write(scratch.src().join("again"), "x").unwrap();
+            text().contains("lines were lost")
+        });
+        (full, text())
+    }));
+    rustix::mount::unmount(&disk, rustix::mount::UnmountFlags::DETACH).unwrap();
+    let (full, text) = outcome.unwrap_or_else(|failure| std::panic::resume_unwind(failure));
+    assert!(full.len() > 60_000, "the disk was full");
+    let after = text.get(10_000..).unwrap();
+    let lines: Vec<&str> = after.lines().skip(1).collect();
+    assert!(lines.iter().all(|line| line.starts_with("20") && line.matches(" daemon: ").count() <= 1), "{after}");
+    let told: Vec<&&str> = lines.iter().filter(|line| line.contains("lines were lost")).collect();
+    let count: u64 = told[0].split(' ').find_map(|word| word.parse().ok()).unwrap();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(count > 1_000, "{}", told[0]);
+}
+
 /// Closed standard descriptors: no file of the daemon's takes the number 2, to be written log lines to.
 #[test]
 fn closed_standard_descriptors_do_no_harm() {

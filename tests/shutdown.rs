@@ -111,6 +111,43 @@ fn a_second_signal_ends_at_once() {
     assert!(daemon.log().contains("SIGINT again: ends at once, with 1 tasks left"));
 }
 
+/// A command ends in the very moment of the second signal: the next one in the queue must not be started any more.
+#[test]
+fn nothing_is_started_after_the_second_signal() {
+    let scratch = Scratch::new();
+    let job = "cmd = echo $$ >@DIR/pid.{name}; exec sleep 1000";
+    let mut daemon = scratch.start(&config("shutdown_timeout = 1h\nmax_jobs = 1", job, MAP));
+    for name in ["a", "b"] {
+        fs::write(scratch.src().join(name), "x").unwrap();
+    }
+    daemon.await_log("b: scheduled");
+    let pid = pid_in(&scratch, "pid.a");
+    daemon.signal(Signal::TERM);
+    daemon.await_log("SIGTERM: ends");
+    daemon.signal(Signal::STOP);
+    rustix::process::kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+    daemon.signal(Signal::TERM);
+    daemon.signal(Signal::CONT);
+    assert_eq!(daemon.wait().code(), Some(1));
+    assert!(!daemon.log().contains("b: started"), "{}", daemon.log());
+}
+
+/// A run that was promised is not dropped without a word.
+#[test]
+fn a_run_that_was_to_come_is_told_when_it_is_dropped() {
+    let scratch = Scratch::new();
+    let job = "cmd = until [ -e @DIR/go ]; do sleep 0.02; done\ndelay = 1s";
+    let daemon = scratch.start(&config("shutdown_timeout = 500ms", job, "IN_CLOSE_WRITE = run"));
+    fs::write(scratch.src().join("f"), "x").unwrap();
+    daemon.await_log("f: started");
+    fs::write(scratch.src().join("f"), "y").unwrap();
+    fs::write(scratch.src().join("sentinel"), "y").unwrap();
+    daemon.await_log("sentinel: scheduled");
+    fs::write(scratch.path("go"), "").unwrap();
+    let log = daemon.stop();
+    assert!(log.contains("f: cancelled: dogwatch ends before it is due"), "{log}");
+}
+
 /// With SIGCHLD ignored, the kernel would reap children itself, and no end would ever be told.
 #[test]
 fn an_inherited_ignored_sigchld_does_no_harm() {

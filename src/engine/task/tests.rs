@@ -330,6 +330,19 @@ fn what_is_left_at_the_end_is_cancelled_and_runs_no_more() {
     assert_eq!((rig.pass(0).len(), rig.tasks.len()), (0, 0));
 }
 
+/// A watch on `/`: its own task is found by its path and below its directory, and ends once.
+#[test]
+fn cancelling_the_root_directory_ends_each_task_once() {
+    let mut rig = Rig::new(vec![Scheduler { dirs: true, ..scheduler(DELAY) }], vec![map()], 9);
+    rig.event_in(CLOSE, "/", true, &[0]);
+    rig.event(CLOSE, "/d/a");
+    assert_eq!(rig.event_in(Mask::DELETE, "/", true, &[0]), [What::Cancelled, What::Cancelled]);
+    for path in ["/d/b", "/d/c", "/d/e/d"] {
+        rig.event(CLOSE, path);
+    }
+    assert_eq!(rig.pass(DELAY + 1).len(), 3);
+}
+
 /// A naive model: for every path, when it is due and whether it runs. Queues are left out (max_jobs is large).
 #[test]
 fn random_inputs_agree_with_a_naive_model() {

@@ -37,6 +37,12 @@ impl Names {
         self.bytes.get(start + 1..start + 1 + len).unwrap_or_default()
     }
 
+    /// Bytes that are set aside for names.
+    #[cfg(test)]
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Says that a name is not used any more.
     pub fn forget(&mut self, at: NameAt) {
         self.unused += self.get(at).len() + 1;

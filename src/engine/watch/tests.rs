@@ -475,6 +475,60 @@ fn the_tree_survives_random_operations() {
     }
 }
 
+/// A directory's listing and the record of its arrival both make it known: it is one directory, and told of once.
+#[test]
+fn a_directory_that_moves_into_a_new_one_while_that_is_listed_is_known_once() {
+    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &["x/"]), ("/s/x", &["sub/"])]);
+    let (s, x, sub) = (rig.wd("/s"), rig.wd("/s/x"), rig.wd("/s/x/sub"));
+    rig.in_dir("/s", DIR_CREATED, "new");
+    // The scan of /s/new finds x, which was renamed meanwhile; its watch is the one that x has.
+    let mut seen = Seen::new();
+    while let Some((node, scan)) = rig.watches.next_scan() {
+        let path = String::from_utf8(rig.watches.tree().path(node, b"")).unwrap();
+        let (wd, below): (Wd, &[u8]) = match path.as_str() {
+            "/s/new" => (Wd(50), b"x"),
+            "/s/new/x" => (x, b"sub"),
+            "/s/new/x/sub" => (sub, b""),
+            other => panic!("{other} is scanned"),
+        };
+        rig.watches.watched(node, wd, scan);
+        if !below.is_empty() {
+            let found = Found { name: below, kind: Kind::Directory, written_to: false, recent: false };
+            rig.watches.entry(node, scan, found, &mut note(&mut seen));
+        }
+    }
+    rig.record(s, Mask::MOVED_FROM.with(Mask::ISDIR), 5, "x");
+    rig.record(Wd(50), Mask::MOVED_TO.with(Mask::ISDIR), 5, "x");
+    assert_eq!(rig.record(x, Mask::CLOSE_WRITE, 0, "f"), [event(Mask::CLOSE_WRITE, "/s/new/x/f")]);
+    assert_eq!(rig.record(sub, Mask::CLOSE_WRITE, 0, "f"), [event(Mask::CLOSE_WRITE, "/s/new/x/sub/f")]);
+    assert_eq!(rig.unwatched(), [], "what is met again stays watched");
+}
+
+/// Renaming gives the memory of old names back.
+#[test]
+fn ten_thousand_renames_need_no_more_memory_than_one() {
+    let mut tree = Tree::new(0);
+    let node = tree.child_or_new(ROOT, b"x").unwrap();
+    for n in 0..10_000 {
+        let name = [&[b'a' + (n % 26) as u8; 200][..], n.to_string().as_bytes()].concat();
+        assert!(tree.rename(node, ROOT, &name));
+    }
+    assert!(tree.memory_of_names() < 64 * 1024, "{}", tree.memory_of_names());
+    tree.check();
+}
+
+/// The cost of a record must not grow with the number of directories: candidates of a descriptor are few.
+#[test]
+fn consecutive_descriptors_do_not_lie_in_one_run() {
+    let mut tree = Tree::new(0);
+    for n in 0..20_000 {
+        let node = tree.child_or_new(ROOT, format!("d{n}").as_bytes()).unwrap();
+        tree.set_wd(node, Some(Wd(n + 1)));
+    }
+    let probes: usize = (1..=20_000).map(|wd| tree.probes_of(Wd(wd))).sum();
+    assert!(probes < 20_000 * 16, "{} probes a descriptor", probes / 20_000);
+}
+
 #[test]
 fn names_that_cannot_be_are_refused() {
     let mut tree = Tree::new(0);

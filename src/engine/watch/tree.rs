@@ -407,6 +407,18 @@ impl Tree {
         path
     }
 
+    /// Bytes that names take.
+    #[cfg(test)]
+    pub fn memory_of_names(&self) -> usize {
+        self.names.capacity()
+    }
+
+    /// How many places of the table a look-up of this descriptor goes through, at the most.
+    #[cfg(test)]
+    pub fn probes_of(&self, wd: Wd) -> usize {
+        self.by_wd.candidates(wd_hash(wd)).count()
+    }
+
     /// How many nodes are in use, `/` included.
     #[cfg(test)]
     pub fn len(&self) -> usize {
