@@ -126,6 +126,7 @@ fn nothing_is_started_after_the_second_signal() {
     daemon.await_log("SIGTERM: ends");
     daemon.signal(Signal::STOP);
     rustix::process::kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+    wait_until("the first command has ended", || is_gone(pid));
     daemon.signal(Signal::TERM);
     daemon.signal(Signal::CONT);
     assert_eq!(daemon.wait().code(), Some(1));

@@ -216,9 +216,6 @@ impl Tasks {
                 );
             }
         }
-        // A watch on `/` finds a task of `/` itself in both ways.
-        found.sort_unstable();
-        found.dedup();
         for at in found {
             self.cancel_one(tree, at, What::Cancelled, effects);
         }

@@ -168,6 +168,7 @@ impl Slab {
 
     /// Takes a task away for good.
     pub fn remove(&mut self, tree: &mut Tree, at: u32) {
+        // A watch on `/` finds a task of `/` itself by its path and below its directory.
         if self.get(at).is_none() {
             return;
         }
