@@ -310,3 +310,113 @@ fn an_overflow_is_recovered_from() {
     fs::write(src.join("b/deep/after"), "x").unwrap();
     await_task(&daemon, &src.join("b/deep/after"));
 }
+
+/// The name of a new directory is taken again before it was scanned: each keeps its own watch and path.
+#[test]
+fn a_name_that_is_taken_again_at_once_leads_nobody_astray() {
+    let scratch = Scratch::new();
+    let daemon = scratch.start(&config(CLOSES, ""));
+    for n in 0..400 {
+        let (old, new) = (scratch.src().join(format!("n{n}")), scratch.src().join(format!("x{n}")));
+        fs::create_dir(&old).unwrap();
+        fs::rename(&old, &new).unwrap();
+        fs::create_dir(&old).unwrap();
+    }
+    fs::write(scratch.src().join("sentinel"), "x").unwrap();
+    await_task(&daemon, &scratch.src().join("sentinel"));
+    // What is verified after the last rename may take a moment more.
+    for n in (0..400).rev() {
+        for name in ["n", "x"] {
+            await_watch(&daemon, &scratch.src().join(format!("{name}{n}")));
+        }
+    }
+    for path in scheduled(&daemon.log()).iter().filter(|path| path.contains("probe")) {
+        assert!(Path::new(path).exists(), "{path} is told of, and is not there");
+    }
+}
+
+/// A configured path lies in another's tree, and goes out of it with what is below.
+#[test]
+fn a_nested_path_that_moves_out_takes_nothing_with_it() {
+    let scratch = Scratch::new();
+    fs::create_dir_all(scratch.src().join("d/sub")).unwrap();
+    let daemon = scratch.start(&config(CLOSES, "path = @SRC/d"));
+    fs::rename(scratch.src().join("d"), scratch.path("outside")).unwrap();
+    fs::write(scratch.src().join("sentinel"), "x").unwrap();
+    await_task(&daemon, &scratch.src().join("sentinel"));
+    await_log_without(&daemon, || fs::write(scratch.path("outside/sub/f"), "x").unwrap(), &scratch, "sub/f");
+    fs::create_dir_all(scratch.src().join("d/sub")).unwrap();
+    await_watch(&daemon, &scratch.src().join("d/sub"));
+}
+
+/// Does something, then waits for a further file's task: nothing of `words` may have been told by then.
+#[track_caller]
+fn await_log_without(daemon: &Daemon, something: impl FnOnce(), scratch: &Scratch, words: &str) {
+    // The scans that the daemon still owes come before this one.
+    fs::write(scratch.src().join("before"), "x").unwrap();
+    await_task(daemon, &scratch.src().join("before"));
+    something();
+    fs::write(scratch.src().join("after"), "x").unwrap();
+    await_task(daemon, &scratch.src().join("after"));
+    assert!(!daemon.log().contains(words), "{}", daemon.log());
+}
+
+#[test]
+fn a_path_is_not_forgotten_when_the_directory_above_goes_too() {
+    let scratch = Scratch::new();
+    fs::create_dir_all(scratch.src().join("p")).unwrap();
+    fs::write(scratch.src().join("p/f"), "x").unwrap();
+    fs::create_dir_all(scratch.path("x/y/here")).unwrap();
+    let daemon =
+        scratch.start(&config(CLOSES, "path = @DIR/x/y/here\n[watch single]\nevent_map = map\npath = @SRC/p/f"));
+    for dir in ["x/y/here", "x/y"] {
+        fs::remove_dir(scratch.path(dir)).unwrap();
+        let sentinel = scratch.src().join(format!("sentinel{}", dir.len()));
+        fs::write(&sentinel, "x").unwrap();
+        await_task(&daemon, &sentinel);
+    }
+    fs::remove_dir_all(scratch.src().join("p")).unwrap();
+    fs::create_dir_all(scratch.path("x/y/here")).unwrap();
+    await_watch(&daemon, &scratch.path("x/y/here"));
+    fs::create_dir(scratch.src().join("p")).unwrap();
+    fs::write(scratch.src().join("p/f"), "x").unwrap();
+    await_task(&daemon, &scratch.src().join("p/f"));
+}
+
+/// One directory under two paths, and one of them is only on the way to something: the other's events go on.
+#[test]
+fn a_directory_on_the_way_of_one_path_and_watched_by_another_is_heard() {
+    let scratch = Scratch::new();
+    symlink(scratch.src(), scratch.path("link")).unwrap();
+    let daemon = scratch.start(&config(CLOSES, "[watch sub]\nevent_map = map\npath = @DIR/link/sub"));
+    fs::create_dir(scratch.src().join("sub")).unwrap();
+    await_watch(&daemon, &scratch.path("link/sub"));
+    fs::write(scratch.src().join("f"), "x").unwrap();
+    await_task(&daemon, &scratch.src().join("f"));
+}
+
+/// auto_add without rec: what was there at the start is no news after an overflow either.
+#[test]
+fn an_overflow_makes_no_old_directory_new() {
+    let scratch = Scratch::new();
+    let src = scratch.src();
+    fs::create_dir_all(src.join("old/deep")).unwrap();
+    fs::write(src.join("old/f"), "x").unwrap();
+    let status = std::process::Command::new("touch").args(["-d", "2001-01-01"]).arg(src.join("old")).status().unwrap();
+    assert!(status.success());
+    // Its ctime has to be older than the 2 s that a recovery looks back.
+    let start = std::time::Instant::now();
+    common::wait_until("the directory is old", || start.elapsed() > Duration::from_millis(3_200));
+    let daemon = scratch.start(&config(CLOSES, "").replace("rec = yes\n", ""));
+    daemon.signal(Signal::STOP);
+    let limit: usize = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap().trim().parse().unwrap();
+    let noise = [src.join("x"), src.join("y")];
+    fs::write(&noise[0], "").unwrap();
+    for n in 0..limit / 2 + 10 {
+        fs::rename(&noise[n % 2], &noise[1 - n % 2]).unwrap();
+    }
+    fs::write(src.join("last"), "x").unwrap();
+    daemon.signal(Signal::CONT);
+    await_task(&daemon, &src.join("last"));
+    await_log_without(&daemon, || fs::write(src.join("old/g"), "x").unwrap(), &scratch, "/old");
+}

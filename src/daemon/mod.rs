@@ -119,7 +119,7 @@ impl Daemon {
             phase: Phase::Running,
             ready: false,
             now,
-            since: i64::MIN,
+            since: clock::wall_now().saturating_sub(CLOCK_SLACK),
         })
     }
 

@@ -222,7 +222,7 @@ impl Watches {
             return;
         }
         self.try_again();
-        if self.hold(record) {
+        if self.hold(record, sink) {
             return;
         }
         let nodes: Vec<NodeId> = self.tree.by_wd(record.wd).collect();

@@ -46,7 +46,7 @@ struct Held {
 
 impl Watches {
     /// Keeps a record back if it comes from below a directory that is set aside.
-    pub(super) fn hold(&mut self, record: &Record<'_>) -> bool {
+    pub(super) fn hold(&mut self, record: &Record<'_>, sink: Sink<'_>) -> bool {
         if self.moves.departures.is_empty() && self.in_doubt.is_empty() {
             return false;
         }
@@ -57,6 +57,7 @@ impl Watches {
         {
             let overwritten = self.moves.departures.remove(at);
             self.deleted(overwritten.node);
+            self.replay(sink);
             return false;
         }
         let tops = || self.moves.departures.iter().map(|departure| departure.node).chain(self.in_doubt.iter().copied());
@@ -163,7 +164,8 @@ impl Watches {
     pub(super) fn settle_in(&mut self, node: NodeId, parent: NodeId, name: &[u8]) {
         let before = self.sets.get(self.tree.set(node)).dirs.clone();
         let wanted = self.moved_along(parent, name, &before);
-        if wanted.is_empty() || !self.tree.rename(node, parent, name) {
+        let taken = self.tree.child(parent, name).is_some_and(|other| other != node);
+        if wanted.is_empty() || taken || !self.tree.rename(node, parent, name) {
             self.moved_out(node);
             self.directory_found(parent, name, Scan::Report);
             return;
@@ -182,6 +184,9 @@ impl Watches {
         } else if picky {
             // What was excluded there may not be here.
             self.want(node, Scan::List);
+        } else {
+            // If it was renamed between its IN_CREATE and its scan, the scan may have met another under its old name.
+            self.want(node, Scan::Watch);
         }
         if picky || wanted != before {
             self.aftermath.push(Aftermath::Moved(node));
@@ -201,16 +206,13 @@ impl Watches {
 
     /// A directory went to where no watch is: neither it nor what lies below has a path, and the kernel's watches end.
     pub(super) fn moved_out(&mut self, top: NodeId) {
-        let subtree = self.tree.subtree(top);
-        for node in subtree.iter().copied() {
-            if self.tree.presence(node) == Presence::Anchor {
-                self.stale.extend(self.tree.wd(node));
-                self.tree.set_wd(node, None);
-            }
+        for anchor in self.anchors(top) {
+            self.stale.extend(self.tree.wd(anchor));
+            self.tree.set_wd(anchor, None);
+            self.want(anchor, Scan::Watch);
         }
         self.tree.lose(top, Presence::MovedOut);
-        self.leaving.extend(subtree);
-        self.aftermath.push(Aftermath::Lost(top, Mask::MOVED_FROM));
+        self.lose_below(top, Mask::MOVED_FROM);
     }
 
     /// A directory was deleted. Its descriptor lives until IN_IGNORED: if the name was made again meanwhile, the

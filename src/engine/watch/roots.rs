@@ -58,7 +58,8 @@ impl Watches {
 
     /// Whether its watch may ask for less than before: on the way, where nothing is waited for any more.
     pub fn may_narrow(&self, node: NodeId) -> bool {
-        self.tree.wd(node).is_some() && !self.serves(node) && !self.waits_for_more(node)
+        let Some(wd) = self.tree.wd(node) else { return false };
+        self.tree.by_wd(wd).all(|same| !self.serves(same) && !self.waits_for_more(same))
     }
 
     fn waits_for_more(&self, node: NodeId) -> bool {
@@ -68,13 +69,26 @@ impl Watches {
     /// A configured path is no directory: its parent's watch serves it.
     pub(super) fn is_a_file(&mut self, node: NodeId) {
         self.missing.retain(|missing| missing.node != node);
+        self.directory_is_gone(node);
         self.serve_by_parent(node);
+    }
+
+    /// No directory is at this path any more; what was watched there is elsewhere, or nowhere.
+    fn directory_is_gone(&mut self, node: NodeId) {
+        if let Some(wd) = self.tree.wd(node) {
+            self.stale.push(wd);
+            self.tree.set_wd(node, None);
+            self.lose_below(node, Mask::DELETE);
+        }
     }
 
     fn serve_by_parent(&mut self, node: NodeId) {
         let Some(parent) = self.tree.parent(node) else { return };
-        let own = self.sets.get(self.tree.set(node)).dirs.clone();
-        self.assign(node, Vec::new(), Vec::new());
+        // Only its own: what it inherited comes back with it, and what it serves for files in it stays.
+        let here = self.sets.get(self.tree.set(node)).clone();
+        let is_own = |id: &RootId| self.roots.get(usize::from(*id)).is_some_and(|root| root.node == node);
+        let own: Vec<RootId> = here.dirs.into_iter().filter(is_own).collect();
+        self.assign(node, Vec::new(), here.files);
         let set = self.sets.get(self.tree.set(parent)).clone();
         self.assign(parent, set.dirs, [set.files, own].concat());
         // Its mask is another one now.
@@ -99,11 +113,7 @@ impl Watches {
     /// directory, it is served as a file would be. It is looked for a second time once its parent is watched for it.
     /// The user is told of a configured path once.
     pub(super) fn is_missing(&mut self, node: NodeId) -> Option<Trouble> {
-        if let Some(wd) = self.tree.wd(node) {
-            self.stale.push(wd);
-            self.tree.set_wd(node, None);
-            self.lose_below(node, Mask::DELETE);
-        }
+        self.directory_is_gone(node);
         let is_root = self.roots.iter().any(|root| root.node == node);
         match self.missing.iter_mut().find(|missing| missing.node == node) {
             Some(known) => (is_root && !std::mem::replace(&mut known.told, true)).then_some(Trouble::RootMissing),
@@ -159,10 +169,8 @@ impl Watches {
         if self.tree.presence(node) == Presence::Anchor {
             // Until then nothing below has a path that can be relied on.
             self.in_doubt.extend(mask.any(Mask::MOVE_SELF).then_some(node));
-            for below in self.tree.subtree(node).into_iter().rev() {
-                if self.tree.presence(below) == Presence::Anchor {
-                    self.want(below, Scan::Watch);
-                }
+            for below in self.anchors(node) {
+                self.want(below, Scan::Watch);
             }
         } else if mask.any(Mask::UNMOUNT) && self.tree.presence(node) == Presence::Here {
             self.want(node, Scan::Report);

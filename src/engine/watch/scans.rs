@@ -140,14 +140,23 @@ impl Watches {
 
     /// What is below a directory is gone, itself excepted.
     pub(super) fn lose_below(&mut self, node: NodeId, mask: Mask) {
-        let below: Vec<NodeId> = self.tree.subtree(node).into_iter().skip(1).collect();
-        for child in below.iter().copied() {
-            if self.tree.parent(child) == Some(node) {
-                self.tree.lose(child, Presence::Deleted);
+        let lost = if mask.any(Mask::MOVED_FROM) { Presence::MovedOut } else { Presence::Deleted };
+        let subtree = self.tree.subtree(node);
+        for child in subtree.iter().copied().filter(|child| *child != node) {
+            // Configured paths below are never lost, but what lies below them is.
+            let above = self.tree.parent(child).map(|above| (above, self.tree.presence(above)));
+            if above.is_some_and(|(above, presence)| above == node || presence == Presence::Anchor) {
+                self.tree.lose(child, lost);
             }
         }
-        self.leaving.extend(below);
+        self.leaving.extend(subtree);
         self.aftermath.push(Aftermath::Lost(node, mask));
+    }
+
+    /// The nodes of configured paths, and of the way to them, from a directory down; the last first.
+    pub(super) fn anchors(&self, top: NodeId) -> Vec<NodeId> {
+        let subtree = self.tree.subtree(top).into_iter().rev();
+        subtree.filter(|node| self.tree.presence(*node) == Presence::Anchor).collect()
     }
 
     /// Whether the listing of a directory is to say more of files than their names: whether they are open for writing,
@@ -164,14 +173,17 @@ impl Watches {
     /// A scan has found this in a directory.
     pub fn entry(&mut self, node: NodeId, scan: Scan, found: Found<'_>, sink: Sink<'_>) {
         let is_dir = found.kind == Kind::Directory;
-        let known = is_dir && self.tree.child(node, found.name).is_some();
+        // After lost events, an unknown directory is a new one where all that were there would be known.
+        let mut watches = self.sets.get(self.tree.set(node)).dirs.iter().filter_map(|id| self.spec(*id));
+        let all_known = watches.any(|watch| watch.rec);
+        let known = is_dir && (self.tree.child(node, found.name).is_some() || !(all_known || found.recent));
         match scan {
             Scan::None | Scan::Watch => return,
             Scan::List => {}
             Scan::Recent if known || (!is_dir && !found.recent) => {}
             Scan::First | Scan::Recent | Scan::Report => self.deliver_found(node, scan, found, sink),
         }
-        if is_dir {
+        if is_dir && !(scan == Scan::Recent && known && self.tree.child(node, found.name).is_none()) {
             // After lost events, a directory that is not known has appeared.
             let scan = if scan == Scan::Recent && !known { Scan::Report } else { scan };
             self.directory_found(node, found.name, scan);
@@ -296,10 +308,8 @@ impl Watches {
         self.recovering = true;
         self.tree.forget_met();
         // In this order the roots come last onto the stack, and each is met before what lies below.
-        for node in self.tree.subtree(ROOT).into_iter().rev() {
-            if self.tree.presence(node) == Presence::Anchor {
-                self.want(node, if self.serves(node) { Scan::Recent } else { Scan::Watch });
-            }
+        for node in self.anchors(ROOT) {
+            self.want(node, if self.serves(node) { Scan::Recent } else { Scan::Watch });
         }
     }
 
