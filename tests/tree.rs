@@ -420,3 +420,28 @@ fn an_overflow_makes_no_old_directory_new() {
     await_task(&daemon, &src.join("last"));
     await_log_without(&daemon, || fs::write(src.join("old/g"), "x").unwrap(), &scratch, "/old");
 }
+
+/// The daemon is slow, and the path comes back with something in it: that is new, whatever `existing` says.
+#[test]
+fn a_path_that_comes_back_loses_nothing() {
+    for (rec, auto_add) in [("yes", "no"), ("no", "yes"), ("yes", "yes")] {
+        let scratch = Scratch::new();
+        let flags = format!("rec = {rec}\nauto_add = {auto_add}");
+        let daemon = scratch.start(&config(CLOSES, "").replace("rec = yes\nauto_add = yes", &flags));
+        daemon.signal(Signal::STOP);
+        fs::remove_dir_all(scratch.src()).unwrap();
+        fs::create_dir_all(scratch.src().join("sub")).unwrap();
+        let files = ["f", "sub/g"].map(|name| scratch.src().join(name));
+        for file in &files {
+            fs::write(file, "x").unwrap();
+        }
+        // Longer than the 2 s that are looked back from the present.
+        let start = std::time::Instant::now();
+        common::wait_until("some time has passed", || start.elapsed() > Duration::from_millis(3_200));
+        daemon.signal(Signal::CONT);
+        for file in &files {
+            await_task(&daemon, file);
+        }
+        await_watch(&daemon, &scratch.src().join("sub"));
+    }
+}

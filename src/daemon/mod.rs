@@ -77,6 +77,8 @@ struct Daemon {
     now: Tick,
     /// What has changed at or after this (wall time, seconds) may have had events that an overflow lost.
     since: i64,
+    /// When the queue was last seen empty.
+    empty_at: i64,
 }
 
 /// Runs until a signal ends it. An error is one that keeps the loop from starting, or from going on.
@@ -120,6 +122,7 @@ impl Daemon {
             ready: false,
             now,
             since: clock::wall_now().saturating_sub(CLOCK_SLACK),
+            empty_at: clock::wall_now(),
         })
     }
 
@@ -160,6 +163,9 @@ impl Daemon {
             self.ready = true;
             let watched = self.watches.watched_directories();
             self.say(Level::Info, format_args!("ready, directories watched: {watched}"));
+        }
+        if !self.watches.has_work() {
+            self.since = self.empty_at.saturating_sub(CLOCK_SLACK);
         }
         self.arm()?;
         self.log.flush();
@@ -219,9 +225,7 @@ impl Daemon {
         }
         if !more {
             self.watches.queue_is_empty(self.now);
-            if !self.watches.is_recovering() {
-                self.since = clock::wall_now().saturating_sub(CLOCK_SLACK);
-            }
+            self.empty_at = clock::wall_now();
         }
         Ok(())
     }

@@ -139,7 +139,7 @@ fn is_the_known_one(watches: &mut Watches, inotify: &Inotify, node: NodeId, dir:
 /// What there is to say of an entry; `closely` if its being written to or changed matters.
 fn look_at<'e>(dir: BorrowedFd<'_>, entry: Entry<'e>, closely: bool, scan: Scan, since: i64) -> Found<'e> {
     let mut found = Found { name: entry.name, kind: entry.kind, written_to: false, recent: false };
-    let recent_matters = closely && scan == Scan::Recent;
+    let recent_matters = closely && matches!(scan, Scan::Return | Scan::Recent);
     if found.kind == Kind::Unknown || recent_matters {
         if let Ok(stat) = fs::stat(dir, entry.name) {
             (found.kind, found.recent) = (stat.kind, stat.ctime >= since);

@@ -148,6 +148,8 @@ pub struct Watches {
     later: Vec<(NodeId, Scan)>,
     /// Configured paths' directories that were renamed themselves, and are looked at again.
     in_doubt: Vec<NodeId>,
+    /// All that was there at the start has been scanned.
+    started: bool,
     /// What is lost by an overflow is being looked for.
     recovering: bool,
 }
@@ -169,6 +171,7 @@ impl Watches {
             missing: Vec::new(),
             later: Vec::new(),
             in_doubt: Vec::new(),
+            started: false,
             recovering: false,
         };
         for (number, watch) in watches.iter().enumerate() {

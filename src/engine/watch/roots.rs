@@ -38,7 +38,11 @@ impl Watches {
     /// What is to be done when a configured path is met for the first time, or again.
     pub(super) fn first_scan(&self, node: NodeId) -> Scan {
         let mut watches = self.sets.get(self.tree.set(node)).dirs.iter().filter_map(|id| self.spec(*id));
-        if watches.any(|watch| watch.rec || watch.existing) { Scan::First } else { Scan::Watch }
+        match self.started {
+            true if watches.next().is_some() => Scan::Return,
+            false if watches.any(|watch| watch.rec || watch.existing) => Scan::First,
+            true | false => Scan::Watch,
+        }
     }
 
     /// Whether anything that happens in a directory is reported, and not only the directory's own fate.

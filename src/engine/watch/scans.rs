@@ -66,6 +66,7 @@ impl Watches {
             self.later.push((node, scan));
         }
         self.finish_recovery();
+        self.started = true;
         None
     }
 
@@ -166,7 +167,7 @@ impl Watches {
         match scan {
             Scan::None | Scan::Watch | Scan::List => false,
             Scan::First => self.sets.get(self.tree.set(node)).dirs.iter().any(wanted),
-            Scan::Recent | Scan::Report => true,
+            Scan::Return | Scan::Recent | Scan::Report => true,
         }
     }
 
@@ -181,7 +182,7 @@ impl Watches {
             Scan::None | Scan::Watch => return,
             Scan::List => {}
             Scan::Recent if known || (!is_dir && !found.recent) => {}
-            Scan::First | Scan::Recent | Scan::Report => self.deliver_found(node, scan, found, sink),
+            Scan::First | Scan::Return | Scan::Recent | Scan::Report => self.deliver_found(node, scan, found, sink),
         }
         if is_dir && !(scan == Scan::Recent && known && self.tree.child(node, found.name).is_none()) {
             // After lost events, a directory that is not known has appeared.
@@ -190,14 +191,14 @@ impl Watches {
         }
     }
 
-    /// What the kernel would have told: IN_CREATE, then IN_CLOSE_WRITE of a file that nobody writes to any more. At the
-    /// first scan it concerns those watches only that want to know what is there already.
+    /// What the kernel would have told: IN_CREATE, then IN_CLOSE_WRITE of a file that nobody writes to any more. What has
+    /// been there for long, at the first scan or a return, concerns only those watches that want to know it.
     fn deliver_found(&mut self, dir: NodeId, scan: Scan, found: Found<'_>, sink: Sink<'_>) {
         let (is_dir, closed) = (found.kind == Kind::Directory, found.kind == Kind::File && !found.written_to);
         let created = if is_dir { Mask::CREATE.with(Mask::ISDIR) } else { Mask::CREATE };
         let name = found.name;
         for mask in [created].into_iter().chain(closed.then_some(Mask::CLOSE_WRITE)) {
-            if scan != Scan::First {
+            if !(scan == Scan::First || (scan == Scan::Return && !found.recent)) {
                 self.deliver(dir, name, mask, None, true, sink);
                 continue;
             }
@@ -275,15 +276,15 @@ impl Watches {
         let wants = |id: &RootId| {
             let watch = self.spec(*id);
             watch.is_some_and(|watch| {
-                (if scan == Scan::Report { watch.auto_add } else { watch.rec }) && !watch.excludes(&path)
+                let wants = match scan {
+                    Scan::Report => watch.auto_add,
+                    Scan::Return => watch.rec || watch.auto_add,
+                    Scan::None | Scan::Watch | Scan::List | Scan::First | Scan::Recent => watch.rec,
+                };
+                wants && !watch.excludes(&path)
             })
         };
         set.dirs.iter().copied().filter(wants).collect()
-    }
-
-    /// Whether what an overflow lost is still being looked for.
-    pub fn is_recovering(&self) -> bool {
-        self.recovering
     }
 
     /// All has been scanned: what came from below a directory whose path was in doubt can be told, if it has one.

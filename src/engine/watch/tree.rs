@@ -65,6 +65,8 @@ pub enum Scan {
     List,
     /// The same, and what is there is reported to the watches that want to know it.
     First,
+    /// A configured path has come back: the same, and what has changed just now is reported to all.
+    Return,
     /// Events were lost: watch it again, list it, and report what has changed since.
     Recent,
     /// Watch it, then list it and report what is there: it is new.
