@@ -3,6 +3,7 @@
 //! It blocks in ppoll(2) without a timeout; the one timerfd is armed for the next thing that is due, and for nothing
 //! else. Cancelling events that came with an expiry are read before anything starts. Nothing in a turn blocks.
 
+mod degraded;
 mod mounts;
 mod perform;
 mod say;
@@ -22,6 +23,7 @@ use crate::sys::poll::{Interest, Poll};
 use crate::sys::signal::{Signal, Signals};
 use crate::sys::timer::BootTimer;
 use crate::sys::{Errno, fs, random};
+use degraded::Degraded;
 use mounts::Mounts;
 use perform::Child;
 use scan::Scanner;
@@ -72,6 +74,7 @@ struct Daemon {
     child_ended: bool,
     effects: Vec<Effect>,
     phase: Phase,
+    degraded: Degraded,
     /// All that is there at the start is watched.
     ready: bool,
     now: Tick,
@@ -119,6 +122,7 @@ impl Daemon {
             child_ended: false,
             effects: Vec::new(),
             phase: Phase::Running,
+            degraded: Degraded::default(),
             ready: false,
             now,
             since: clock::wall_now().saturating_sub(CLOCK_SLACK),
@@ -266,7 +270,10 @@ impl Daemon {
     /// Arms the timer if something is due before what it is armed for. What is due later needs no call: the timer
     /// fires once for nothing, at most, and is armed again then.
     fn arm(&mut self) -> Result<(), Failure> {
-        let next = [self.tasks.next(), self.watches.deadline(), self.phase.deadline()].into_iter().flatten().min();
+        let next = [self.tasks.next(), self.watches.deadline(), self.degraded.retry_at, self.phase.deadline()]
+            .into_iter()
+            .flatten()
+            .min();
         match next {
             Some(next) if self.armed.is_none_or(|armed| next < armed) => {
                 self.timer.arm(next).map_err(|errno| Failure::of("arm the timer", errno))?;

@@ -82,6 +82,7 @@ impl Daemon {
             ));
             engine::tell_tasks(&mut self.watches, &mut self.tasks, self.now, &mut self.effects);
         }
+        self.retry_unwatched();
         let began = clock::boot_now();
         for wd in std::iter::from_fn(|| self.watches.next_unwatch()).take(UNWATCHED_AT_ONCE) {
             // EINVAL: the kernel was faster, and IN_IGNORED is on its way in either case.
@@ -96,17 +97,21 @@ impl Daemon {
         }
         self.watches.all_scanned(&mut sink(&mut self.tasks, &mut self.effects, &mut self.log, &self.config, self.now));
         engine::tell_tasks(&mut self.watches, &mut self.tasks, self.now, &mut self.effects);
+        if !self.watches.has_work() {
+            self.look_after_unwatched();
+        }
         if let Err(errno) = self.scanner.rest() {
             self.say(Level::Error, format_args!("{}", Failure::on_path("enter", b"/", errno)));
         }
     }
 
     fn scan(&mut self, wanted: (NodeId, Scan)) {
+        let since = self.degraded.since.unwrap_or(self.since).min(self.since);
         let result = self.scanner.scan(
             &mut self.watches,
             &self.inotify,
             wanted,
-            self.since,
+            since,
             &mut sink(&mut self.tasks, &mut self.effects, &mut self.log, &self.config, self.now),
         );
         match result {
@@ -141,9 +146,6 @@ impl Daemon {
             Some(Trouble::Unwatched(errno)) => {
                 let failure = Failure::on_path("watch", &path, errno);
                 let failure = match errno {
-                    Errno::ENOSPC => {
-                        failure.hint("its events are missed; raise the sysctl fs.inotify.max_user_watches")
-                    }
                     Errno::EMFILE => failure.hint("its events are missed; raise the limit of open files"),
                     _ => failure.hint("its events are missed"),
                 };

@@ -40,8 +40,12 @@ impl Scanner {
         self.open(watches, inotify, node, listed)?;
         let Some((known, dir)) = self.way.last_mut() else { return Ok(node) };
         fs::fchdir(dir.as_fd())?;
-        let wd = inotify.watch_here(watches.mask(node), watches.may_narrow(node))?;
-        let node = watches.watched(node, wd, scan);
+        let node = match inotify.watch_here(watches.mask(node), watches.may_narrow(node)) {
+            Ok(wd) => watches.watched(node, wd, scan),
+            // No watch is left. What is below is looked at all the same, so that it is known how many are wanted.
+            Err(Errno::ENOSPC) => watches.not_watched(node),
+            Err(errno) => return Err(errno.into()),
+        };
         *known = node;
         let closely = listed && watches.reports_files(node, scan);
         while listed && self.reader.fill(dir.as_fd())? {

@@ -148,6 +148,8 @@ pub struct Watches {
     later: Vec<(NodeId, Scan)>,
     /// Configured paths' directories that were renamed themselves, and are looked at again.
     in_doubt: Vec<NodeId>,
+    /// Directories for which the kernel had no watch.
+    unwatched: Vec<NodeId>,
     /// All that was there at the start has been scanned.
     started: bool,
     /// What is lost by an overflow is being looked for.
@@ -171,6 +173,7 @@ impl Watches {
             missing: Vec::new(),
             later: Vec::new(),
             in_doubt: Vec::new(),
+            unwatched: Vec::new(),
             started: false,
             recovering: false,
         };
@@ -201,6 +204,11 @@ impl Watches {
     pub fn watched_directories(&self) -> usize {
         let nodes = self.tree.subtree(ROOT).into_iter();
         nodes.filter(|node| self.tree.wd(*node).is_some() && self.serves(*node)).count()
+    }
+
+    /// How many watch descriptors are in use.
+    pub fn watch_descriptors(&self) -> usize {
+        self.tree.watched()
     }
 
     /// The tree.

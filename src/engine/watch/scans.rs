@@ -287,6 +287,29 @@ impl Watches {
         set.dirs.iter().copied().filter(wants).collect()
     }
 
+    /// The kernel had no watch for this directory.
+    pub fn not_watched(&mut self, node: NodeId) -> NodeId {
+        if !self.unwatched.contains(&node) {
+            self.unwatched.push(node);
+        }
+        self.tree.set_met(node);
+        node
+    }
+
+    /// How many directories the kernel had no watch for.
+    pub fn unwatched_directories(&self) -> usize {
+        self.unwatched.len()
+    }
+
+    /// Tries them again; what has changed in them meanwhile is reported.
+    pub fn retry_unwatched(&mut self) {
+        for node in std::mem::take(&mut self.unwatched) {
+            if !self.tree.is_lost(node) {
+                self.want(node, Scan::Return);
+            }
+        }
+    }
+
     /// All has been scanned: what came from below a directory whose path was in doubt can be told, if it has one.
     pub fn all_scanned(&mut self, sink: Sink<'_>) {
         if !self.in_doubt.is_empty() && self.scans.is_empty() {

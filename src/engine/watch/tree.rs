@@ -409,6 +409,11 @@ impl Tree {
         path
     }
 
+    /// How many nodes have a watch descriptor.
+    pub fn watched(&self) -> usize {
+        self.by_wd.len()
+    }
+
     /// Bytes that names take.
     #[cfg(test)]
     pub fn memory_of_names(&self) -> usize {

@@ -1,0 +1,74 @@
+//! When the kernel has no watch left: it is told once, with the sysctl to raise, the rest goes on, and what could not be
+//! watched is tried again until it can.
+
+use super::Daemon;
+use crate::parts::duration::Millis;
+use crate::parts::log::Level;
+use crate::sys::clock::Tick;
+use crate::sys::fd;
+use crate::sys::fs::{self, CWD, Open};
+use std::os::fd::AsFd;
+
+/// From one try to the next.
+const INTERVAL: Millis = Millis(10_000);
+
+/// The limits on watches: of a user, and of a user within a user namespace (inotify(7), namespaces(7)).
+const LIMITS: [(&str, &str); 2] = [
+    ("fs.inotify.max_user_watches", "/proc/sys/fs/inotify/max_user_watches"),
+    ("user.max_inotify_watches", "/proc/sys/user/max_inotify_watches"),
+];
+
+/// What is known of the want of watches.
+#[derive(Default)]
+pub struct Degraded {
+    /// When to try again.
+    pub retry_at: Option<Tick>,
+    /// Since when (wall time, seconds) events may be missed.
+    pub since: Option<i64>,
+}
+
+impl Daemon {
+    /// Tries what could not be watched again, if it is time.
+    pub fn retry_unwatched(&mut self) {
+        if self.degraded.retry_at.take_if(|at| *at <= self.now).is_some() {
+            self.watches.retry_unwatched();
+        }
+    }
+
+    /// After all scans: says what could not be watched, or that all is watched again.
+    pub fn look_after_unwatched(&mut self) {
+        let unwatched = self.watches.unwatched_directories();
+        if unwatched == 0 {
+            if self.degraded.since.take().is_some() {
+                self.say(Level::Info, format_args!("all directories are watched again"));
+            }
+            return;
+        }
+        if self.degraded.since.is_none() {
+            self.degraded.since = Some(self.since);
+            let wanted = self.watches.watch_descriptors() + unwatched;
+            let (name, limit) = limit();
+            self.say(
+                Level::Error,
+                format_args!(
+                    "no inotify watch is left: events in {unwatched} directories are missed; raise the sysctl {name}, \
+                     which is {limit}: {wanted} are wanted here; tried again every {INTERVAL}"
+                ),
+            );
+        }
+        if self.degraded.retry_at.is_none() {
+            self.degraded.retry_at = Some(Tick(self.now.0.saturating_add(INTERVAL.0)));
+        }
+    }
+}
+
+/// The limit that is the smaller, by name.
+fn limit() -> (&'static str, u64) {
+    let read = |path: &str| {
+        let file = fs::open(CWD, path.as_bytes(), Open::ReadFollowing).ok()?;
+        let text = fd::read_all(file.as_fd(), 64).ok()?;
+        std::str::from_utf8(&text).ok()?.trim().parse().ok()
+    };
+    let limits = LIMITS.iter().map(|(name, path)| (*name, read(path).unwrap_or(u64::MAX)));
+    limits.min_by_key(|(_, value)| *value).unwrap_or(("fs.inotify.max_user_watches", 0))
+}
