@@ -48,10 +48,10 @@ fn a_written_file_runs_its_command() {
 #[test]
 fn an_event_cancels_a_delayed_task() {
     let scratch = Scratch::new();
-    let daemon = scratch.start(&config("delay = 300ms", "IN_CLOSE_WRITE = run\nIN_DELETE = cancel run"));
+    let daemon = scratch.start(&config("delay = 2s", "IN_CLOSE_WRITE = run\nIN_DELETE = cancel run"));
     fs::write(scratch.src().join("draft"), "x").unwrap();
     fs::write(scratch.src().join("letter"), "x").unwrap();
-    daemon.await_log("letter: scheduled, due in 300ms");
+    daemon.await_log("letter: scheduled, due in 2s");
     fs::remove_file(scratch.src().join("draft")).unwrap();
     daemon.await_log("draft: cancelled");
     daemon.await_out("letter");
@@ -61,10 +61,10 @@ fn an_event_cancels_a_delayed_task() {
 #[test]
 fn a_further_event_starts_the_delay_anew() {
     let scratch = Scratch::new();
-    let config = scratch.config(&config("delay = 700ms", "IN_CLOSE_WRITE = run"));
+    let config = scratch.config(&config("delay = 3s", "IN_CLOSE_WRITE = run"));
     let daemon = scratch.start_with(dogwatch().args(["daemon", "-d", "-c"]).arg(config));
     fs::write(scratch.src().join("again"), "x").unwrap();
-    daemon.await_log("again: scheduled, due in 700ms");
+    daemon.await_log("again: scheduled, due in 3s");
     fs::write(scratch.src().join("between"), "x").unwrap();
     daemon.await_log("between: scheduled");
     fs::write(scratch.src().join("again"), "y").unwrap();
@@ -499,7 +499,7 @@ fn a_pending_task_moves_along_with_its_directory() {
     let scratch = Scratch::new();
     fs::create_dir_all(scratch.src().join("a/b")).unwrap();
     let map = "IN_CLOSE_WRITE = run\nIN_MODIFY, IN_MOVED_FROM, IN_DELETE = cancel run";
-    let daemon = scratch.start(&config("delay = 700ms", map));
+    let daemon = scratch.start(&config("delay = 3s", map));
     fs::write(scratch.src().join("a/b/f"), "x").unwrap();
     daemon.await_log("a/b/f: scheduled");
     for (old, new) in [("a", "z"), ("z", "y"), ("y/b", "c")] {
@@ -516,7 +516,7 @@ fn a_directory_moved_out_cancels_its_tasks_if_the_map_says_so() {
     {
         let scratch = Scratch::new();
         fs::create_dir(scratch.src().join("a")).unwrap();
-        let daemon = scratch.start(&config("delay = 500ms", map));
+        let daemon = scratch.start(&config("delay = 3s", map));
         fs::write(scratch.src().join("a/f"), "x").unwrap();
         daemon.await_log("a/f: scheduled");
         fs::rename(scratch.src().join("a"), scratch.path("outside")).unwrap();
@@ -548,7 +548,7 @@ fn exchanged_directories_keep_their_watches() {
 #[test]
 fn a_cancel_far_behind_in_the_queue_is_in_time() {
     let scratch = Scratch::new();
-    let daemon = scratch.start(&config("delay = 300ms", "IN_CLOSE_WRITE = run\nIN_DELETE = cancel run"));
+    let daemon = scratch.start(&config("delay = 2s", "IN_CLOSE_WRITE = run\nIN_DELETE = cancel run"));
     let victim = scratch.src().join("victim");
     fs::write(&victim, "x").unwrap();
     daemon.await_log("victim: scheduled");
@@ -561,7 +561,7 @@ fn a_cancel_far_behind_in_the_queue_is_in_time() {
     fs::remove_file(&victim).unwrap();
     // It has been due for long when the daemon goes on.
     let start = std::time::Instant::now();
-    wait_until("the delay is over", || start.elapsed() > Duration::from_millis(500));
+    wait_until("the delay is over", || start.elapsed() > Duration::from_millis(2_500));
     daemon.signal(Signal::CONT);
     daemon.await_log("victim: cancelled");
     assert!(!daemon.log().contains("victim: started"), "{}", daemon.log());

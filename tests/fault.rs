@@ -108,6 +108,19 @@ fn short_reads_and_writes_are_completed() {
     });
 }
 
+/// A kill point is the end of the process: what comes before it is done, and nothing after.
+#[test]
+fn a_kill_point_ends_the_process() {
+    let scratch = Scratch::new();
+    let config = scratch.config(CONFIG);
+    let mut command = dogwatch();
+    command.args(["daemon", "-c"]).arg(config).env("DOGWATCH_FAULT", "main:20=kill");
+    let mut daemon = scratch.spawn(command.env("DOGWATCH_FAULT_LOG", scratch.path("points")));
+    let status = daemon.wait();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
+    assert_eq!(scratch.read("points").lines().count(), 20);
+}
+
 /// A word that the gate does not know must not pass for a run without faults.
 #[test]
 fn a_misspelt_fault_is_no_run() {

@@ -56,7 +56,7 @@ fn tasks_that_are_due_later_are_cancelled_and_told() {
 #[test]
 fn while_draining_an_event_still_cancels_and_none_schedules() {
     let scratch = Scratch::new();
-    let job = "cmd = echo {name} >>@DIR/ran\ndelay = 2s";
+    let job = "cmd = echo {name} >>@DIR/ran\ndelay = 5s";
     let mut daemon = scratch.start(&config("shutdown_timeout = 1m", job, MAP));
     fs::write(scratch.src().join("quiet"), "x").unwrap();
     fs::write(scratch.src().join("busy"), "x").unwrap();

@@ -158,9 +158,10 @@ impl Daemon {
     fn tell_of_link(&mut self, path: &[u8]) {
         if fs::stat(fs::CWD, path).is_ok_and(|found| found.kind == fs::Kind::Symlink) {
             let path = Escaped(path);
-            let message =
-                format_args!("{path} is a link to a file: what happens to that file is not seen; name it itself");
-            self.say(Level::Warning, message);
+            self.say(
+                Level::Warning,
+                format_args!("{path} is a link to a file: what happens to that file is not seen; name it itself"),
+            );
         }
     }
 
