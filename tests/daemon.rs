@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Scratch, comes_true, dogwatch, is_root, skip, wait_until};
+use common::{Scratch, comes_true, dogwatch, is_root, scheduled, skip, wait_until};
 use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::process::Signal;
@@ -20,15 +20,6 @@ fn config(scheduler: &str, map: &str) -> String {
         "[scheduler run]\nexec = /bin/echo {{maskname}} {{pathname}} {{src_pathname}}.\n{scheduler}\n[event_map map]\n{map}\n\
          [watch all]\npath = @SRC\nevent_map = map\nrec = yes\nauto_add = yes\n"
     )
-}
-
-/// Paths of all tasks that the log tells of, each once.
-fn scheduled(log: &str) -> BTreeSet<String> {
-    let lines = log.lines().filter(|line| line.contains(": scheduled"));
-    lines
-        .filter_map(|line| line.split_once("#")?.1.split(' ').nth(2))
-        .map(|path| path.trim_end_matches(':').to_owned())
-        .collect()
 }
 
 #[test]
@@ -164,13 +155,8 @@ fn default_maps_every_event() {
 fn an_overflow_is_told_and_can_be_mapped() {
     let scratch = Scratch::new();
     let daemon = scratch.start(&config("dirs = yes", "IN_Q_OVERFLOW = run"));
-    let limit: usize = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap().trim().parse().unwrap();
     daemon.signal(Signal::STOP);
-    let names = [scratch.src().join("a"), scratch.src().join("b")];
-    fs::write(&names[0], "").unwrap();
-    for n in 0..limit / 2 + 10 {
-        fs::rename(&names[n % 2], &names[1 - n % 2]).unwrap();
-    }
+    common::fill_the_queue(&scratch.src());
     daemon.signal(Signal::CONT);
     daemon.await_out(&format!("IN_Q_OVERFLOW {} .\n", scratch.src().display()));
     assert!(daemon.log().contains("ERROR daemon: the event queue overflowed"));

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Daemon, Scratch, comes_true, is_root, skip};
+use common::{Daemon, Scratch, comes_true, is_root, scheduled, skip};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::process::Signal;
 use std::collections::BTreeSet;
@@ -18,15 +18,6 @@ fn config(map: &str, watch: &str) -> String {
         "[scheduler run]\nexec = /bin/echo {{maskname}} {{pathname}}\ndelay = 1h\n[event_map map]\n{map}\n\
          [watch all]\npath = @SRC\nevent_map = map\nrec = yes\nauto_add = yes\n{watch}\n"
     )
-}
-
-/// Paths of all tasks that the log tells of.
-fn scheduled(log: &str) -> BTreeSet<String> {
-    let lines = log.lines().filter(|line| line.contains(": scheduled"));
-    lines
-        .filter_map(|line| line.split_once("#")?.1.split(' ').nth(2))
-        .map(|path| path.trim_end_matches(':').to_owned())
-        .collect()
 }
 
 #[track_caller]
@@ -273,12 +264,7 @@ fn an_overflow_is_recovered_from() {
         await_task(&daemon, &src.join(file));
     }
     daemon.signal(Signal::STOP);
-    let limit: usize = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap().trim().parse().unwrap();
-    let noise = [src.join("noise/x"), src.join("noise/y")];
-    fs::write(&noise[0], "").unwrap();
-    for n in 0..limit / 2 + 10 {
-        fs::rename(&noise[n % 2], &noise[1 - n % 2]).unwrap();
-    }
+    common::fill_the_queue(&src.join("noise"));
     // None of this is in the queue: a and b change places, one is removed, one is new, a file is removed.
     fs::rename(src.join("a"), src.join("tmp")).unwrap();
     fs::rename(src.join("b"), src.join("a")).unwrap();
@@ -409,12 +395,7 @@ fn an_overflow_makes_no_old_directory_new() {
     common::wait_until("the directory is old", || start.elapsed() > Duration::from_millis(3_200));
     let daemon = scratch.start(&config(CLOSES, "").replace("rec = yes\n", ""));
     daemon.signal(Signal::STOP);
-    let limit: usize = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap().trim().parse().unwrap();
-    let noise = [src.join("x"), src.join("y")];
-    fs::write(&noise[0], "").unwrap();
-    for n in 0..limit / 2 + 10 {
-        fs::rename(&noise[n % 2], &noise[1 - n % 2]).unwrap();
-    }
+    common::fill_the_queue(&src);
     fs::write(src.join("last"), "x").unwrap();
     daemon.signal(Signal::CONT);
     await_task(&daemon, &src.join("last"));

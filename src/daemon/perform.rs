@@ -180,9 +180,7 @@ impl Daemon {
 
     fn spawn(&self, about: &About) -> Result<Pid, Errno> {
         let scheduler = self.config.schedulers.get(usize::from(about.scheduler)).ok_or(Errno::EINVAL)?;
-        let t = self.log.zone().civil(clock::wall_now());
-        let (date, time) = ((t.year, t.month, t.day), (t.hour, t.minute, t.second));
-        let date = format!("{:04}{:02}{:02}-{:02}{:02}{:02}", date.0, date.1, date.2, time.0, time.1, time.2);
+        let date = self.log.zone().civil(clock::wall_now()).compact();
         let values = Values {
             maskname: events::first_name(about.mask),
             pathname: &about.path,

@@ -112,12 +112,7 @@ impl Log {
         let line = if self.journal {
             format!("<{priority}>{logname}: {message}\n")
         } else {
-            let t = self.zone.civil(self.now);
-            let (date, time) = ((t.year, t.month, t.day), (t.hour, t.minute, t.second));
-            format!(
-                "{:04}-{:02}-{:02} {:02}:{:02}:{:02} {name} {logname}: {message}\n",
-                date.0, date.1, date.2, time.0, time.1, time.2
-            )
+            format!("{} {name} {logname}: {message}\n", self.zone.civil(self.now))
         };
         if std::mem::take(&mut self.cut) {
             self.waiting.push(b'\n');

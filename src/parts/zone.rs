@@ -67,6 +67,22 @@ pub struct Civil {
     pub second: u8,
 }
 
+impl fmt::Display for Civil {
+    /// `2026-01-02 03:04:05`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Civil { year, month, day, hour, minute, second } = self;
+        write!(f, "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
+    }
+}
+
+impl Civil {
+    /// `20260102-030405`, for names of files.
+    pub fn compact(&self) -> String {
+        let Civil { year, month, day, hour, minute, second } = self;
+        format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}")
+    }
+}
+
 /// A time zone: which offset from UTC is in force when. The default is UTC.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Zone {

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test program uses its part of it")]
 
 use rustix::process::{Pid, Signal, kill_process};
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
@@ -206,4 +207,21 @@ fn text(path: &Path) -> String {
 /// A name from bytes.
 pub fn name(bytes: &[u8]) -> &OsStr {
     OsStr::from_bytes(bytes)
+}
+
+/// Paths of all tasks that a log tells of, each once.
+pub fn scheduled(log: &str) -> BTreeSet<String> {
+    let lines = log.lines().filter(|line| line.contains(": scheduled"));
+    let paths = lines.filter_map(|line| line.split_once("#")?.1.split(' ').nth(2));
+    paths.map(|path| path.trim_end_matches(':').to_owned()).collect()
+}
+
+/// More events in `dir` than the queue of a daemon that is stopped can hold.
+pub fn fill_the_queue(dir: &Path) {
+    let limit = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+    let names = [dir.join("noise1"), dir.join("noise2")];
+    fs::write(&names[0], "").unwrap();
+    for n in 0..limit.trim().parse::<usize>().unwrap() / 2 + 10 {
+        fs::rename(&names[n % 2], &names[1 - n % 2]).unwrap();
+    }
 }
