@@ -17,10 +17,15 @@ fn an_idle_daemon_makes_no_system_call() {
         return skip("the package strace is missing");
     }
     let scratch = Scratch::new();
-    let daemon = scratch.start(
+    let config = scratch.config(
         "[scheduler run]\ncmd = :\ndelay = 50ms\n[event_map m]\nIN_CLOSE_WRITE = run\n\
          [watch w]\npath = @SRC\nevent_map = m\nrec = yes\nauto_add = yes\n",
     );
+    // A mount somewhere on the machine is something that happens: where it can be, the daemon is out of its sight.
+    let mut private = Command::new("unshare");
+    private.args(["--mount", "--propagation", "private"]).arg(env!("CARGO_BIN_EXE_dogwatch"));
+    let mut command = if common::is_root() { private } else { common::dogwatch() };
+    let daemon = scratch.start_with(command.args(["daemon", "-c"]).arg(config).env_remove("JOURNAL_STREAM"));
     // Timers and children have been there, and have left nothing behind that would wake.
     fs::write(scratch.src().join("f"), "x").unwrap();
     daemon.await_log("f: done");
