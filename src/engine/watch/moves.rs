@@ -14,15 +14,16 @@ use crate::sys::inotify::{Mask, Record, Wd};
 /// after the other within one rename(2), so this is long.
 const PATIENCE: u64 = 20;
 
-/// Halves of files' renames that are kept for their second half's `source`. Others come between by few.
-const MOST_FILES: usize = 16;
+/// First halves that are kept for their second half's `source`. Others come between by few.
+const MOST_FIRST_HALVES: usize = 16;
 
 /// What is known of renames that are not complete.
 #[derive(Default)]
 pub struct Moves {
     departures: Vec<Departure>,
     held: Vec<Held>,
-    files: Vec<(u32, Vec<u8>)>,
+    /// Of what is not watched itself: files, and directories that no watch wants.
+    first_halves: Vec<(u32, Vec<u8>)>,
     give_up_at: Option<Tick>,
 }
 
@@ -80,14 +81,23 @@ impl Watches {
     pub(super) fn file_renamed(&mut self, dir: NodeId, name: &[u8], record: &Record<'_>, sink: Sink<'_>) {
         let mut source = None;
         if record.mask.any(Mask::MOVED_FROM) {
-            if self.moves.files.len() == MOST_FILES {
-                self.moves.files.remove(0);
-            }
-            self.moves.files.push((record.cookie, self.tree.path(dir, name)));
-        } else if let Some(at) = self.moves.files.iter().position(|(cookie, _)| *cookie == record.cookie) {
-            source = Some(self.moves.files.remove(at).1);
+            self.keep_first_half(record.cookie, dir, name);
+        } else {
+            source = self.take_first_half(record.cookie);
         }
         self.deliver(dir, name, record.mask, source.as_deref(), false, sink);
+    }
+
+    fn keep_first_half(&mut self, cookie: u32, dir: NodeId, name: &[u8]) {
+        if self.moves.first_halves.len() == MOST_FIRST_HALVES {
+            self.moves.first_halves.remove(0);
+        }
+        self.moves.first_halves.push((cookie, self.tree.path(dir, name)));
+    }
+
+    fn take_first_half(&mut self, cookie: u32) -> Option<Vec<u8>> {
+        let at = self.moves.first_halves.iter().position(|(known, _)| *known == cookie)?;
+        Some(self.moves.first_halves.remove(at).1)
     }
 
     /// The first half of a directory's rename.
@@ -102,7 +112,7 @@ impl Watches {
                 self.set_aside(node, Some(record.cookie), record.mask, dir, name);
             }
             known => {
-                self.moves.files.push((record.cookie, self.tree.path(dir, name)));
+                self.keep_first_half(record.cookie, dir, name);
                 self.deliver(dir, name, record.mask, None, false, sink);
                 known.into_iter().for_each(|anchor| self.moved_out(anchor));
             }
@@ -126,7 +136,8 @@ impl Watches {
             self.set_aside(occupant, None, Mask::DELETE, dir, name);
         }
         let Some(departure) = departure else {
-            self.deliver(dir, name, record.mask, None, false, sink);
+            let source = self.take_first_half(record.cookie);
+            self.deliver(dir, name, record.mask, source.as_deref(), false, sink);
             self.directory_found(dir, name, Scan::Report);
             return;
         };
@@ -252,5 +263,11 @@ impl Watches {
     /// The maps of what hangs on a lost or renamed directory.
     pub fn maps_at(&self, dir: NodeId, name: &[u8]) -> Vec<MapId> {
         self.maps_of(dir, name)
+    }
+
+    /// How many first halves are kept.
+    #[cfg(test)]
+    pub fn first_halves(&self) -> usize {
+        self.moves.first_halves.len()
     }
 }

@@ -73,25 +73,29 @@ impl Watches {
     /// A configured path is no directory: its parent's watch serves it.
     pub(super) fn is_a_file(&mut self, node: NodeId) {
         self.missing.retain(|missing| missing.node != node);
-        self.directory_is_gone(node);
+        self.directory_is_gone(node, Mask::DELETE);
         self.serve_by_parent(node);
     }
 
     /// No directory is at this path any more; what was watched there is elsewhere, or nowhere.
-    fn directory_is_gone(&mut self, node: NodeId) {
+    fn directory_is_gone(&mut self, node: NodeId, how: Mask) {
         if let Some(wd) = self.tree.wd(node) {
             self.stale.push(wd);
             self.tree.set_wd(node, None);
-            self.lose_below(node, Mask::DELETE);
+            self.lose_below(node, how);
         }
+    }
+
+    /// Whether this configured path leads to this node.
+    fn is_at(&self, id: RootId, node: NodeId) -> bool {
+        self.roots.get(usize::from(id)).is_some_and(|root| root.node == node)
     }
 
     fn serve_by_parent(&mut self, node: NodeId) {
         let Some(parent) = self.tree.parent(node) else { return };
         // Only its own: what it inherited comes back with it, and what it serves for files in it stays.
         let here = self.sets.get(self.tree.set(node)).clone();
-        let is_own = |id: &RootId| self.roots.get(usize::from(*id)).is_some_and(|root| root.node == node);
-        let own: Vec<RootId> = here.dirs.into_iter().filter(is_own).collect();
+        let own: Vec<RootId> = here.dirs.into_iter().filter(|id| self.is_at(*id, node)).collect();
         self.assign(node, Vec::new(), here.files);
         let set = self.sets.get(self.tree.set(parent)).clone();
         self.assign(parent, set.dirs, [set.files, own].concat());
@@ -103,8 +107,7 @@ impl Watches {
     fn serve_itself(&mut self, node: NodeId) {
         let Some(parent) = self.tree.parent(node) else { return };
         let set = self.sets.get(self.tree.set(parent)).clone();
-        let is_own = |id: &RootId| self.roots.get(usize::from(*id)).is_some_and(|root| root.node == node);
-        let (own, others): (Vec<RootId>, Vec<RootId>) = set.files.iter().partition(|id| is_own(id));
+        let (own, others): (Vec<RootId>, Vec<RootId>) = set.files.iter().partition(|id| self.is_at(**id, node));
         if !own.is_empty() {
             self.assign(parent, set.dirs, others);
             let here = self.sets.get(self.tree.set(node)).clone();
@@ -117,7 +120,7 @@ impl Watches {
     /// directory, it is served as a file would be. It is looked for a second time once its parent is watched for it.
     /// The user is told of a configured path once.
     pub(super) fn is_missing(&mut self, node: NodeId) -> Option<Trouble> {
-        self.directory_is_gone(node);
+        self.directory_is_gone(node, Mask::DELETE);
         let is_root = self.roots.iter().any(|root| root.node == node);
         match self.missing.iter_mut().find(|missing| missing.node == node) {
             Some(known) => (is_root && !std::mem::replace(&mut known.told, true)).then_some(Trouble::RootMissing),
@@ -160,9 +163,9 @@ impl Watches {
         let Some(child) = self.tree.child(dir, name) else { return };
         let is_dir = mask.any(Mask::ISDIR);
         let goes = mask.any(Mask::DELETE.with(Mask::MOVED_FROM));
-        let is_own = |id: &RootId| self.roots.get(usize::from(*id)).is_some_and(|root| root.node == child);
         let missing = self.missing.iter().any(|missing| missing.node == child);
-        let a_file = !missing && !is_dir && self.sets.get(self.tree.set(dir)).files.iter().any(is_own);
+        let a_file =
+            !missing && !is_dir && self.sets.get(self.tree.set(dir)).files.iter().any(|id| self.is_at(*id, child));
         if self.tree.presence(child) == Presence::Anchor && !a_file && !(goes && is_dir) {
             self.want(child, Scan::Watch);
         }
@@ -194,9 +197,7 @@ impl Watches {
         for node in points.iter().filter_map(|point| self.find(point)).collect::<Vec<_>>() {
             let Some(wd) = self.tree.wd(node) else { continue };
             self.own_record(node, &Record { wd, mask: Mask::UNMOUNT, cookie: 0, name: b"" }, sink);
-            self.stale.push(wd);
-            self.tree.set_wd(node, None);
-            self.lose_below(node, Mask::UNMOUNT);
+            self.directory_is_gone(node, Mask::UNMOUNT);
         }
     }
 

@@ -228,27 +228,19 @@ impl Watches {
     pub fn failed(&mut self, node: NodeId, scan: Scan, errno: Errno, above: bool) -> Option<Trouble> {
         let anchored = self.tree.presence(node) == Presence::Anchor;
         let not_there = matches!(errno, Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP);
-        match errno {
-            _ if above && not_there && !anchored => {
-                // Renamed above: once the records of that are read, the path is right.
-                self.later.push((node, scan));
-                None
-            }
-            _ if above && not_there => self.is_missing(node),
-            Errno::ENOTDIR if anchored => {
-                self.is_a_file(node);
-                None
-            }
-            Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP if anchored => self.is_missing(node),
-            Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP => {
-                // Gone again, or replaced: its own records tell, or have told.
-                self.deleted(node);
-                None
-            }
-            _ if self.serves(node) => Some(Trouble::Unwatched(errno)),
-            // Only on the way to a configured path: that it moves will not be noticed.
-            _ => None,
+        if !not_there {
+            // Only on the way to a configured path, it is no loss but that its moves are not noticed.
+            return self.serves(node).then_some(Trouble::Unwatched(errno));
         }
+        match (anchored, above) {
+            (true, false) if errno == Errno::ENOTDIR => self.is_a_file(node),
+            (true, _) => return self.is_missing(node),
+            // Renamed above: once the records of that are read, the path is right.
+            (false, true) => self.later.push((node, scan)),
+            // Gone again, or replaced: its own records tell, or have told.
+            (false, false) => self.deleted(node),
+        }
+        None
     }
 
     /// A directory is there: at the start, or because it has appeared. Whoever wants such ones watches it.

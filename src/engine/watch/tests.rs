@@ -349,6 +349,23 @@ fn a_rename_carries_its_source() {
     assert_eq!(source(&mut rig, a, 7), None, "a cookie that does not match");
 }
 
+/// A directory that no watch wants is renamed: its second half has its source too, and first halves do not pile up.
+#[test]
+fn a_rename_of_a_directory_that_is_not_watched_carries_its_source() {
+    let mut rig = Rig::new(&[watch("/s", 0, false, false)], &[]);
+    let s = rig.wd("/s");
+    for cookie in 1..100 {
+        rig.record(s, Mask::MOVED_FROM.with(Mask::ISDIR), cookie, "old");
+        let mut source = None;
+        if cookie % 2 == 0 {
+            let record = Record { wd: s, mask: Mask::MOVED_TO.with(Mask::ISDIR), cookie, name: b"new" };
+            rig.watches.record(&record, &mut |_, event| source = event.source.map(<[u8]>::to_vec));
+            assert_eq!(source.as_deref(), Some(&b"/s/old"[..]));
+        }
+    }
+    assert!(rig.watches.first_halves() <= 16);
+}
+
 #[test]
 fn overlapping_watches_share_a_descriptor_and_an_event_goes_to_each_map_once() {
     let watches = [watch("/s", 0, true, true), watch("/s/a", 1, false, false), watch("/s/a", 0, false, false)];
