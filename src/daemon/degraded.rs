@@ -31,13 +31,13 @@ impl Daemon {
     /// Tries what could not be watched again, if it is time.
     pub fn retry_unwatched(&mut self) {
         if self.degraded.retry_at.take_if(|at| *at <= self.now).is_some() {
-            self.watches.retry_unwatched();
+            self.engine.watches.retry_unwatched();
         }
     }
 
     /// After all scans: says what could not be watched, or that all is watched again.
     pub fn look_after_unwatched(&mut self) {
-        let unwatched = self.watches.unwatched_directories();
+        let unwatched = self.engine.watches.unwatched_directories();
         if unwatched == 0 {
             if self.degraded.since.take().is_some() {
                 self.say(Level::Info, format_args!("all directories are watched again"));
@@ -46,7 +46,7 @@ impl Daemon {
         }
         if self.degraded.since.is_none() {
             self.degraded.since = Some(self.since);
-            let wanted = self.watches.watch_descriptors() + unwatched;
+            let wanted = self.engine.watches.watch_descriptors() + unwatched;
             let (name, limit) = limit();
             self.say(
                 Level::Error,

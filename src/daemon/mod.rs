@@ -11,8 +11,8 @@ mod scan;
 mod shutdown;
 
 use crate::config::{Config, DAEMON};
-use crate::engine;
-use crate::engine::task::{Effect, Tasks};
+use crate::engine::Engine;
+use crate::engine::task::Tasks;
 use crate::engine::watch::Watches;
 use crate::jobs::command::Environment;
 use crate::parts::diag::Failure;
@@ -67,12 +67,10 @@ struct Daemon {
     buffer: Vec<u8>,
     mounts: Mounts,
     scanner: Scanner,
-    watches: Watches,
-    tasks: Tasks,
+    engine: Engine,
     children: Vec<Child>,
     /// SIGCHLD has come, and not every child has been looked at since.
     child_ended: bool,
-    effects: Vec<Effect>,
     phase: Phase,
     degraded: Degraded,
     /// All that is there at the start is watched.
@@ -105,9 +103,10 @@ impl Daemon {
         let used = config.maps.iter().fold(Mask::default(), |used, map| used.with(map.used()));
         let now = clock::boot_now();
         let rules = config.schedulers.iter().map(|scheduler| scheduler.rules.clone()).collect();
+        let watches = Watches::new(&config.watches, used, random::seed());
+        let tasks = Tasks::new(rules, config.maps.clone(), config.max_jobs, random::seed(), now);
         Ok(Daemon {
-            watches: Watches::new(&config.watches, used, random::seed()),
-            tasks: Tasks::new(rules, config.maps.clone(), config.max_jobs, random::seed(), now),
+            engine: Engine::new(watches, tasks, config.level == Level::Debug),
             config,
             environment,
             log,
@@ -120,7 +119,6 @@ impl Daemon {
             scanner: Scanner::new(),
             children: Vec::new(),
             child_ended: false,
-            effects: Vec::new(),
             phase: Phase::Running,
             degraded: Degraded::default(),
             ready: false,
@@ -163,12 +161,12 @@ impl Daemon {
         if let Some(end) = self.is_over() {
             return Ok(Some(end));
         }
-        if !self.ready && !self.watches.has_work() {
+        if !self.ready && !self.engine.watches.has_work() {
             self.ready = true;
-            let watched = self.watches.watched_directories();
+            let watched = self.engine.watches.watched_directories();
             self.say(Level::Info, format_args!("ready, directories watched: {watched}"));
         }
-        if !self.watches.has_work() {
+        if !self.engine.watches.has_work() {
             self.since = self.empty_at.saturating_sub(CLOCK_SLACK);
         }
         self.arm()?;
@@ -199,7 +197,8 @@ impl Daemon {
         if let Some(fd) = self.log.blocked_on() {
             poll.add(fd, Interest::Write, Token::Log);
         }
-        let woken = poll.wait(!self.watches.has_work()).map_err(|errno| Failure::of("wait for events", errno))?;
+        let woken =
+            poll.wait(!self.engine.watches.has_work()).map_err(|errno| Failure::of("wait for events", errno))?;
         Ok(woken.collect())
     }
 
@@ -228,7 +227,7 @@ impl Daemon {
             }
         }
         if !more {
-            self.watches.queue_is_empty(self.now);
+            self.engine.watches.queue_is_empty(self.now);
             self.empty_at = clock::wall_now();
         }
         Ok(())
@@ -243,11 +242,7 @@ impl Daemon {
             if record.mask.any(Mask::Q_OVERFLOW) {
                 self.log.line(Level::Error, DAEMON, format_args!("the event queue overflowed: events are lost"));
             }
-            self.watches.record(
-                &record,
-                &mut perform::sink(&mut self.tasks, &mut self.effects, &mut self.log, &self.config, self.now),
-            );
-            engine::tell_tasks(&mut self.watches, &mut self.tasks, self.now, &mut self.effects);
+            self.engine.feed(self.now, |watches, sink| watches.record(&record, sink));
         }
         // A record has at most 16 + 256 bytes: with more room than that left, the queue is empty.
         Ok((read, read + 272 > room))
@@ -255,11 +250,8 @@ impl Daemon {
 
     fn look_at_mounts(&mut self) {
         let [gone, come] = self.mounts.changed();
-        self.watches.mounted(&come);
-        let mut sink = perform::sink(&mut self.tasks, &mut self.effects, &mut self.log, &self.config, self.now);
-        self.watches.unmounted(&gone, &mut sink);
-        drop(sink);
-        engine::tell_tasks(&mut self.watches, &mut self.tasks, self.now, &mut self.effects);
+        self.engine.watches.mounted(&come);
+        self.engine.feed(self.now, |watches, sink| watches.unmounted(&gone, sink));
     }
 
     fn acknowledge_timer(&mut self) -> Result<(), Failure> {
@@ -270,10 +262,11 @@ impl Daemon {
     /// Arms the timer if something is due before what it is armed for. What is due later needs no call: the timer
     /// fires once for nothing, at most, and is armed again then.
     fn arm(&mut self) -> Result<(), Failure> {
-        let next = [self.tasks.next(), self.watches.deadline(), self.degraded.retry_at, self.phase.deadline()]
-            .into_iter()
-            .flatten()
-            .min();
+        let next =
+            [self.engine.tasks().next(), self.engine.watches.deadline(), self.degraded.retry_at, self.phase.deadline()]
+                .into_iter()
+                .flatten()
+                .min();
         match next {
             Some(next) if self.armed.is_none_or(|armed| next < armed) => {
                 self.timer.arm(next).map_err(|errno| Failure::of("arm the timer", errno))?;

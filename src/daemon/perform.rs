@@ -2,16 +2,15 @@
 
 use super::scan::Miss;
 use super::{Daemon, say};
-use crate::config::{Config, DAEMON};
-use crate::engine;
-use crate::engine::task::{About, Effect, TaskRef, Tasks};
+use crate::config::DAEMON;
+use crate::engine::task::{About, Effect, TaskRef};
 use crate::engine::watch::tree::NodeId;
-use crate::engine::watch::{Event, Scan, Tree, Trouble, events};
+use crate::engine::watch::{Scan, Trouble, events};
 use crate::parts::diag::Failure;
-use crate::parts::log::{Level, Log};
+use crate::parts::log::Level;
 use crate::parts::template::Values;
 use crate::parts::text::Escaped;
-use crate::sys::clock::{self, Tick};
+use crate::sys::clock;
 use crate::sys::process::Pid;
 use crate::sys::spawn::{self, Exit};
 use crate::sys::{Errno, fs};
@@ -28,76 +27,56 @@ pub struct Child {
     about: About,
 }
 
-/// Where events go: to the log if it wants everything, and to the tasks.
-pub fn sink(
-    tasks: &mut Tasks,
-    effects: &mut Vec<Effect>,
-    log: &mut Log,
-    config: &Config,
-    now: Tick,
-) -> impl FnMut(&mut Tree, &Event<'_>) {
-    move |tree, event| {
-        if config.level == Level::Debug {
-            log.line(Level::Debug, DAEMON, format_args!("{}", say::event(tree, event)));
-        }
-        tasks.event(now, tree, event, effects);
-    }
-}
-
 impl Daemon {
     /// Does all that is to be done now, until nothing follows from it.
     pub fn settle(&mut self) {
         self.update_watches();
         loop {
-            self.tasks.advance(self.now, self.watches.tree_mut(), &mut self.effects);
-            if self.effects.is_empty() {
+            self.engine.advance(self.now);
+            if !self.perform_effects() {
                 break;
             }
-            self.perform_effects();
         }
     }
 
-    /// Does what the engine has said.
-    pub fn perform_effects(&mut self) {
-        for effect in std::mem::take(&mut self.effects) {
+    /// Does what the engine has said; false if that was nothing.
+    pub fn perform_effects(&mut self) -> bool {
+        let effects = self.engine.take_effects();
+        let any = !effects.is_empty();
+        for effect in effects {
             match effect {
+                Effect::Seen { mask, path, from_scan } => {
+                    self.log.line(Level::Debug, DAEMON, format_args!("{}", say::event(mask, &path, from_scan)));
+                }
                 Effect::Start(task, about) => self.start(task, about),
                 Effect::Note(about, what) => {
                     self.say_of_task(what.level(), &about, format_args!("{}", say::Words(what)));
                 }
             }
         }
+        any
     }
 
     /// Ends watches, then scans what waits for it. In this order: a directory that was moved out and in again keeps its
     /// descriptor until it is unwatched, and would lose the new watch with the old.
     fn update_watches(&mut self) {
-        if self.watches.deadline().is_some_and(|deadline| deadline <= self.now) {
-            self.watches.give_up_waiting(&mut sink(
-                &mut self.tasks,
-                &mut self.effects,
-                &mut self.log,
-                &self.config,
-                self.now,
-            ));
-            engine::tell_tasks(&mut self.watches, &mut self.tasks, self.now, &mut self.effects);
+        if self.engine.watches.deadline().is_some_and(|deadline| deadline <= self.now) {
+            self.engine.feed(self.now, |watches, sink| watches.give_up_waiting(sink));
         }
         self.retry_unwatched();
         let began = clock::boot_now();
-        for wd in std::iter::from_fn(|| self.watches.next_unwatch()).take(UNWATCHED_AT_ONCE) {
+        for wd in std::iter::from_fn(|| self.engine.watches.next_unwatch()).take(UNWATCHED_AT_ONCE) {
             // EINVAL: the kernel was faster, and IN_IGNORED is on its way in either case.
             let _ = self.inotify.unwatch(wd);
         }
-        while let Some(wanted) = self.watches.next_scan() {
+        while let Some(wanted) = self.engine.watches.next_scan() {
             self.scan(wanted);
-            engine::tell_tasks(&mut self.watches, &mut self.tasks, self.now, &mut self.effects);
             if clock::boot_now().0 > began.0 + SLICE {
                 break;
             }
         }
-        self.watches.all_scanned(&mut sink(&mut self.tasks, &mut self.effects, &mut self.log, &self.config, self.now));
-        engine::tell_tasks(&mut self.watches, &mut self.tasks, self.now, &mut self.effects);
-        if !self.watches.has_work() {
+        self.engine.feed(self.now, |watches, sink| watches.all_scanned(sink));
+        if !self.engine.watches.has_work() {
             self.look_after_unwatched();
         }
         if let Err(errno) = self.scanner.rest() {
@@ -107,13 +86,8 @@ impl Daemon {
 
     fn scan(&mut self, wanted: (NodeId, Scan)) {
         let since = self.degraded.since.unwrap_or(self.since).min(self.since);
-        let result = self.scanner.scan(
-            &mut self.watches,
-            &self.inotify,
-            wanted,
-            since,
-            &mut sink(&mut self.tasks, &mut self.effects, &mut self.log, &self.config, self.now),
-        );
+        let result =
+            self.engine.feed(self.now, |watches, sink| self.scanner.scan(watches, &self.inotify, wanted, since, sink));
         match result {
             Ok(node) if wanted.1 == Scan::Recent => self.look_for_files_of_tasks(node),
             Ok(_) => {}
@@ -123,20 +97,16 @@ impl Daemon {
 
     /// After an overflow: tasks whose file is gone get the IN_DELETE that was lost.
     fn look_for_files_of_tasks(&mut self, dir: NodeId) {
-        for name in self.tasks.names_at(self.watches.tree(), dir) {
+        for name in self.engine.tasks().names_at(self.engine.watches.tree(), dir) {
             if self.scanner.lacks(&name) {
-                self.watches.vanished(
-                    dir,
-                    &name,
-                    &mut sink(&mut self.tasks, &mut self.effects, &mut self.log, &self.config, self.now),
-                );
+                self.engine.feed(self.now, |watches, sink| watches.vanished(dir, &name, sink));
             }
         }
     }
 
     fn scan_failed(&mut self, (node, scan): (NodeId, Scan), Miss { errno, above }: Miss) {
-        let path = self.watches.tree().path(node, b"");
-        match self.watches.failed(node, scan, errno, above) {
+        let path = self.engine.watches.tree().path(node, b"");
+        match self.engine.watches.failed(node, scan, errno, above) {
             None if errno == Errno::ENOTDIR && !above => self.tell_of_link(&path),
             None => {}
             Some(Trouble::RootMissing) => {
@@ -173,7 +143,7 @@ impl Daemon {
             }
             Err(errno) => {
                 self.say_of_task(Level::Error, &about, format_args!("failed: cannot start its command: {errno}"));
-                self.tasks.finished(self.now, self.watches.tree_mut(), task, &mut self.effects);
+                self.engine.finished(self.now, task);
             }
         }
     }
@@ -205,7 +175,7 @@ impl Daemon {
                 Err(Errno::ECHILD) => {
                     let message = format_args!("failed: somebody else has reaped it, and how it ended is not known");
                     self.say_of_task(Level::Error, &child.about, message);
-                    self.tasks.finished(self.now, self.watches.tree_mut(), child.task, &mut self.effects);
+                    self.engine.finished(self.now, child.task);
                 }
                 Err(errno) => {
                     self.children.push(child);
@@ -220,7 +190,7 @@ impl Daemon {
     fn ended(&mut self, child: &Child, exit: Exit) {
         let level = if exit.is_success() { Level::Info } else { Level::Error };
         self.say_of_task(level, &child.about, format_args!("{}", say::Ended(exit)));
-        self.tasks.finished(self.now, self.watches.tree_mut(), child.task, &mut self.effects);
+        self.engine.finished(self.now, child.task);
     }
 
     fn say_of_task(&mut self, level: Level, about: &About, message: std::fmt::Arguments<'_>) {

@@ -1,7 +1,7 @@
 //! What the log says: every line about a task carries scheduler, task number, event and path.
 
 use crate::engine::task::{About, What};
-use crate::engine::watch::{Event, Tree, events};
+use crate::engine::watch::events;
 use crate::parts::duration::Millis;
 use crate::parts::text::Escaped;
 use crate::sys::inotify::Mask;
@@ -59,10 +59,9 @@ impl Display for Ended {
 }
 
 /// An event as the debug log shows it.
-pub fn event(tree: &Tree, event: &Event<'_>) -> String {
-    let dir = if event.mask.any(Mask::ISDIR) { "|IN_ISDIR" } else { "" };
-    let scan = if event.from_scan { " (found by a scan)" } else { "" };
-    let path = tree.path(event.dir, event.name);
-    let names: Vec<&str> = events::bits(event.mask).map(events::first_name).collect();
-    format!("event {}{dir} {}{scan}", names.join("|"), Escaped(&path))
+pub fn event(mask: Mask, path: &[u8], from_scan: bool) -> String {
+    let dir = if mask.any(Mask::ISDIR) { "|IN_ISDIR" } else { "" };
+    let scan = if from_scan { " (found by a scan)" } else { "" };
+    let names: Vec<&str> = events::bits(mask).map(events::first_name).collect();
+    format!("event {}{dir} {}{scan}", names.join("|"), Escaped(path))
 }

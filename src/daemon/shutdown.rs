@@ -44,7 +44,7 @@ impl Daemon {
             Signal::Child | Signal::Other(_) => "a signal",
         };
         if self.phase != Phase::Running {
-            let left = self.tasks.len();
+            let left = self.engine.tasks().len();
             self.say(Level::Warning, format_args!("{name} again: ends at once, with {left} tasks left"));
             self.order_children(Order::Term);
             self.phase = Phase::Hasty;
@@ -53,16 +53,16 @@ impl Daemon {
         let timeout = self.config.shutdown_timeout;
         let until = later(self.now, timeout);
         self.phase = Phase::Draining(until);
-        let pending = self.tasks.len();
+        let pending = self.engine.tasks().len();
         self.say(Level::Info, format_args!("{name}: ends, with at most {timeout} for {pending} pending tasks"));
-        self.tasks.drain(until, self.watches.tree_mut(), &mut self.effects);
+        self.engine.drain(until);
     }
 
     /// Goes on to the next phase when its time has come.
     pub fn shut_down_further(&mut self) {
         match self.phase {
             Phase::Draining(until) if self.now >= until => {
-                self.tasks.give_up(self.watches.tree_mut(), &mut self.effects);
+                self.engine.give_up();
                 if !self.children.is_empty() {
                     let running = self.children.len();
                     self.say(
@@ -88,7 +88,7 @@ impl Daemon {
         match self.phase {
             Phase::Running => None,
             Phase::Hasty => Some(End::Hasty),
-            Phase::Draining(_) | Phase::Terminating(_) | Phase::Killed if self.tasks.len() > 0 => None,
+            Phase::Draining(_) | Phase::Terminating(_) | Phase::Killed if self.engine.tasks().len() > 0 => None,
             Phase::Draining(_) | Phase::Terminating(_) | Phase::Killed => {
                 self.say(Level::Info, format_args!("ended"));
                 Some(End::Orderly)
@@ -98,7 +98,7 @@ impl Daemon {
 
     /// The loop cannot go on: what is pending is told, and children get SIGTERM.
     pub fn abandon(&mut self) {
-        self.tasks.give_up(self.watches.tree_mut(), &mut self.effects);
+        self.engine.give_up();
         self.perform_effects();
         self.order_children(Order::Term);
     }

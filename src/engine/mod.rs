@@ -6,29 +6,89 @@ pub mod task;
 pub mod watch;
 
 use crate::sys::clock::Tick;
-use task::{Effect, Tasks};
-use watch::{Aftermath, Event, NodeId, Watches};
+use task::{Effect, TaskRef, Tasks};
+use watch::{Aftermath, Event, NodeId, Sink, Watches};
 
-/// Tells the tasks what has become of the directories that they hang on; to be called after each call to
-/// [`Watches`] that gives out events.
-pub fn tell_tasks(watches: &mut Watches, tasks: &mut Tasks, now: Tick, effects: &mut Vec<Effect>) {
-    while let Some(aftermath) = watches.next_aftermath() {
-        let (Aftermath::Lost(top, _) | Aftermath::Moved(top)) = aftermath;
-        for node in watches.tree().subtree(top) {
-            for name in tasks.names_at(watches.tree(), node) {
-                let maps = watches.maps_at(node, &name);
-                match aftermath {
-                    Aftermath::Lost(_, mask) => {
-                        let event = synthetic(node, &name, mask, &maps);
-                        tasks.event(now, watches.tree_mut(), &event, effects);
+/// Watches and tasks, and what is to be done by their word.
+pub struct Engine {
+    /// The watches.
+    pub watches: Watches,
+    tasks: Tasks,
+    effects: Vec<Effect>,
+    traced: bool,
+}
+
+impl Engine {
+    /// Both together; if `traced`, every event is told by an effect of its own.
+    pub fn new(watches: Watches, tasks: Tasks, traced: bool) -> Engine {
+        Engine { watches, tasks, effects: Vec::new(), traced }
+    }
+
+    /// The tasks.
+    pub fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
+    /// Lets the watches take something in. The events that it gives rise to go to the tasks, and so does what has become
+    /// of the directories that tasks hang on.
+    pub fn feed<T>(&mut self, now: Tick, input: impl FnOnce(&mut Watches, Sink<'_>) -> T) -> T {
+        let Engine { watches, tasks, effects, traced } = self;
+        let result = input(watches, &mut |tree, event| {
+            if *traced {
+                let path = tree.path(event.dir, event.name);
+                effects.push(Effect::Seen { mask: event.mask, path, from_scan: event.from_scan });
+            }
+            tasks.event(now, tree, event, effects);
+        });
+        self.tell_tasks(now);
+        result
+    }
+
+    fn tell_tasks(&mut self, now: Tick) {
+        let Engine { watches, tasks, effects, .. } = self;
+        while let Some(aftermath) = watches.next_aftermath() {
+            let (Aftermath::Lost(top, _) | Aftermath::Moved(top)) = aftermath;
+            for node in watches.tree().subtree(top) {
+                for name in tasks.names_at(watches.tree(), node) {
+                    let maps = watches.maps_at(node, &name);
+                    match aftermath {
+                        Aftermath::Lost(_, mask) => {
+                            let event = synthetic(node, &name, mask, &maps);
+                            tasks.event(now, watches.tree_mut(), &event, effects);
+                        }
+                        Aftermath::Moved(_) => tasks.match_again(watches.tree_mut(), node, &name, &maps, effects),
                     }
-                    Aftermath::Moved(_) => tasks.match_again(watches.tree_mut(), node, &name, &maps, effects),
                 }
             }
+            if matches!(aftermath, Aftermath::Lost(..)) {
+                watches.tree_mut().release(top);
+            }
         }
-        if matches!(aftermath, Aftermath::Lost(..)) {
-            watches.tree_mut().release(top);
-        }
+    }
+
+    /// Queues what is due, and starts what may start.
+    pub fn advance(&mut self, now: Tick) {
+        self.tasks.advance(now, self.watches.tree_mut(), &mut self.effects);
+    }
+
+    /// A job that was started has ended, or could not be started.
+    pub fn finished(&mut self, now: Tick, task: TaskRef) {
+        self.tasks.finished(now, self.watches.tree_mut(), task, &mut self.effects);
+    }
+
+    /// From now on no task is added, and what is not due before `until` is cancelled.
+    pub fn drain(&mut self, until: Tick) {
+        self.tasks.drain(until, self.watches.tree_mut(), &mut self.effects);
+    }
+
+    /// Cancels what has not started: the time is over.
+    pub fn give_up(&mut self) {
+        self.tasks.give_up(self.watches.tree_mut(), &mut self.effects);
+    }
+
+    /// What is to be done, in this order.
+    pub fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
     }
 }
 

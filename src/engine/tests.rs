@@ -11,9 +11,7 @@ use watch::{Found, Scan, Watch};
 
 /// /s (map 0) and /t (map 1), each with the directories a and a/b below; tasks of both maps are due after a second.
 struct Rig {
-    watches: Watches,
-    tasks: Tasks,
-    effects: Vec<Effect>,
+    engine: Engine,
 }
 
 const NOW: Tick = Tick(1_000);
@@ -40,16 +38,14 @@ impl Rig {
         let scheduler =
             Scheduler { delay: Millis(1_000), files: true, dirs: false, singlejob: false, notes: Level::Debug };
         let maps = maps.map(map).to_vec();
-        let mut rig = Rig {
-            watches: Watches::new(&[watch(b"/s", 0), watch(b"/t", 1)], Mask::default(), 3),
-            tasks: Tasks::new(vec![scheduler], maps, 9, 4, NOW),
-            effects: Vec::new(),
-        };
+        let watches = Watches::new(&[watch(b"/s", 0), watch(b"/t", 1)], Mask::default(), 3);
+        let tasks = Tasks::new(vec![scheduler], maps, 9, 4, NOW);
+        let mut rig = Rig { engine: Engine::new(watches, tasks, false) };
         let mut wd = 0;
-        while let Some((node, scan)) = rig.watches.next_scan() {
+        while let Some((node, scan)) = rig.engine.watches.next_scan() {
             wd += 1;
-            rig.watches.watched(node, Wd(wd), scan);
-            let path = rig.watches.tree().path(node, b"");
+            rig.engine.watches.watched(node, Wd(wd), scan);
+            let path = rig.engine.watches.tree().path(node, b"");
             let below: &[u8] = match &path[..] {
                 b"/s" | b"/t" => b"a",
                 b"/s/a" | b"/t/a" => b"b",
@@ -57,53 +53,49 @@ impl Rig {
             };
             assert_eq!(scan, Scan::First);
             let found = Found { name: below, kind: Kind::Directory, written_to: false, recent: false };
-            rig.watches.entry(node, scan, found, &mut |_, _| {});
+            rig.engine.watches.entry(node, scan, found, &mut |_, _| {});
         }
         rig
     }
 
     fn node(&self, path: &str) -> NodeId {
-        let tree = self.watches.tree();
+        let tree = self.engine.watches.tree();
         let mut parts = path.split('/').filter(|part| !part.is_empty());
         parts.try_fold(watch::ROOT, |node, part| tree.child(node, part.as_bytes())).unwrap()
     }
 
     fn wd(&self, path: &str) -> Wd {
-        self.watches.tree().wd(self.node(path)).unwrap()
+        self.engine.watches.tree().wd(self.node(path)).unwrap()
     }
 
     /// Feeds a record; the answer is what was noted, with paths.
     fn record(&mut self, dir: &str, mask: Mask, cookie: u32, name: &str) -> Vec<(What, String)> {
         let record = Record { wd: self.wd(dir), mask, cookie, name: name.as_bytes() };
-        let (tasks, effects) = (&mut self.tasks, &mut self.effects);
-        self.watches.record(&record, &mut |tree, event| tasks.event(NOW, tree, event, effects));
+        self.engine.feed(NOW, |watches, sink| watches.record(&record, sink));
         self.told()
     }
 
     fn give_up(&mut self) -> Vec<(What, String)> {
-        let (tasks, effects) = (&mut self.tasks, &mut self.effects);
-        self.watches.give_up_waiting(&mut |tree, event| tasks.event(NOW, tree, event, effects));
+        self.engine.feed(NOW, |watches, sink| watches.give_up_waiting(sink));
         self.told()
     }
 
     fn told(&mut self) -> Vec<(What, String)> {
-        tell_tasks(&mut self.watches, &mut self.tasks, NOW, &mut self.effects);
-        self.watches.tree().check();
-        self.tasks.check(self.watches.tree());
-        let notes = self.effects.drain(..).filter_map(|effect| match effect {
+        self.engine.watches.tree().check();
+        self.engine.tasks.check(self.engine.watches.tree());
+        let notes = self.engine.take_effects().into_iter().filter_map(|effect| match effect {
             Effect::Note(about, what) => Some((what, String::from_utf8(about.path).unwrap())),
-            Effect::Start(..) => None,
+            Effect::Start(..) | Effect::Seen { .. } => None,
         });
         notes.collect()
     }
 
     /// The paths of all tasks, as they would be started.
     fn pending(&mut self) -> Vec<String> {
-        let mut effects = Vec::new();
-        self.tasks.advance(Tick(NOW.0 + 2_000), self.watches.tree_mut(), &mut effects);
-        let paths = effects.into_iter().filter_map(|effect| match effect {
+        self.engine.advance(Tick(NOW.0 + 2_000));
+        let paths = self.engine.take_effects().into_iter().filter_map(|effect| match effect {
             Effect::Start(_, about) => Some(String::from_utf8(about.path).unwrap()),
-            Effect::Note(..) => None,
+            Effect::Note(..) | Effect::Seen { .. } => None,
         });
         let mut paths: Vec<String> = paths.collect();
         paths.sort();
@@ -133,8 +125,8 @@ fn a_task_that_is_due_while_its_directory_is_on_its_way_waits() {
     rig.record("/s", DIR_FROM, 5, "a");
     assert_eq!(rig.pending(), [""; 0]);
     rig.record("/s", DIR_TO, 5, "z");
-    let mut effects = Vec::new();
-    rig.tasks.advance(Tick(NOW.0 + 2_100), rig.watches.tree_mut(), &mut effects);
+    rig.engine.advance(Tick(NOW.0 + 2_100));
+    let effects = rig.engine.take_effects();
     assert!(matches!(&effects[..], [Effect::Start(_, about)] if about.path == b"/s/z/f"));
 }
 
@@ -198,8 +190,8 @@ fn a_task_that_a_deletion_schedules_outlives_its_directory() {
     let mut rig = Rig::new([&[(Mask::DELETE, Verb::Schedule)], &[]], None);
     rig.record("/s/a/b", Mask::DELETE, 0, "f");
     rig.record("/s/a", Mask::DELETE.with(Mask::ISDIR), 0, "b");
-    let nodes = rig.watches.tree().len();
+    let nodes = rig.engine.watches.tree().len();
     assert_eq!(rig.pending(), ["/s/a/b/f"]);
-    let wd = rig.watches.tree().by_wd(Wd(99)).next();
+    let wd = rig.engine.watches.tree().by_wd(Wd(99)).next();
     assert!(wd.is_none() && nodes > 6, "the lost directory is held by its task");
 }

@@ -68,6 +68,15 @@ pub enum Effect {
     Start(TaskRef, About),
     /// Tell it.
     Note(About, What),
+    /// Tell that there was this event.
+    Seen {
+        /// Its bits.
+        mask: Mask,
+        /// Its path.
+        path: Vec<u8>,
+        /// A listing found it, not the kernel's queue.
+        from_scan: bool,
+    },
 }
 
 /// What has happened to a task.

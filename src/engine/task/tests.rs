@@ -86,6 +86,7 @@ impl Rig {
             match effect {
                 Effect::Start(task, about) => self.running.push((task, about)),
                 Effect::Note(_, what) => notes.push(what),
+                Effect::Seen { .. } => unreachable!("only the engine says it"),
             }
         }
         notes
