@@ -4,6 +4,7 @@
 use super::Daemon;
 use crate::parts::duration::Millis;
 use crate::parts::log::Level;
+use crate::sys::Errno;
 use crate::sys::clock::Tick;
 use crate::sys::fd;
 use crate::sys::fs::{self, CWD, Open};
@@ -37,7 +38,7 @@ impl Daemon {
 
     /// After all scans: says what could not be watched, or that all is watched again.
     pub fn look_after_unwatched(&mut self) {
-        let unwatched = self.engine.watches.unwatched_directories();
+        let (unwatched, errno) = self.engine.watches.unwatched_directories();
         if unwatched == 0 {
             if self.degraded.since.take().is_some() {
                 self.say(Level::Info, format_args!("all directories are watched again"));
@@ -47,17 +48,30 @@ impl Daemon {
         if self.degraded.since.is_none() {
             self.degraded.since = Some(self.since);
             let wanted = self.engine.watches.watch_descriptors() + unwatched;
-            let (name, limit) = limit();
+            let (what, remedy) = remedy(errno, wanted);
             self.say(
                 Level::Error,
                 format_args!(
-                    "no inotify watch is left: events in {unwatched} directories are missed; raise the sysctl {name}, \
-                     which is {limit}: {wanted} are wanted here; tried again every {INTERVAL}"
+                    "no {what} is left: events in {unwatched} directories are missed; {remedy}; tried again every \
+                     {INTERVAL}"
                 ),
             );
         }
         if self.degraded.retry_at.is_none() {
             self.degraded.retry_at = Some(Tick(self.now.0.saturating_add(INTERVAL.0)));
+        }
+    }
+}
+
+/// What is lacking, and what to do about it.
+fn remedy(errno: Errno, wanted: usize) -> (&'static str, String) {
+    match errno {
+        Errno::EMFILE => ("file descriptor", "raise the limit of open files (ulimit -n)".to_owned()),
+        Errno::ENFILE => ("file descriptor", "raise the sysctl fs.file-max".to_owned()),
+        Errno::ENOMEM => ("memory", "give it more".to_owned()),
+        _ => {
+            let (name, limit) = limit();
+            ("inotify watch", format!("raise the sysctl {name}, which is {limit}: {wanted} are wanted here"))
         }
     }
 }

@@ -161,12 +161,12 @@ impl Daemon {
         if let Some(end) = self.is_over() {
             return Ok(Some(end));
         }
-        if !self.ready && !self.engine.watches.has_work() {
+        if !self.ready && !self.has_work() && !self.engine.watches.is_in_doubt() {
             self.ready = true;
             let watched = self.engine.watches.watched_directories();
             self.say(Level::Info, format_args!("ready, directories watched: {watched}"));
         }
-        if !self.engine.watches.has_work() {
+        if !self.has_work() {
             self.since = self.empty_at.saturating_sub(CLOCK_SLACK);
         }
         self.arm()?;
@@ -197,8 +197,7 @@ impl Daemon {
         if let Some(fd) = self.log.blocked_on() {
             poll.add(fd, Interest::Write, Token::Log);
         }
-        let woken =
-            poll.wait(!self.engine.watches.has_work()).map_err(|errno| Failure::of("wait for events", errno))?;
+        let woken = poll.wait(!self.has_work()).map_err(|errno| Failure::of("wait for events", errno))?;
         Ok(woken.collect())
     }
 
@@ -226,11 +225,17 @@ impl Daemon {
                 (read, more) = self.read_some().map_err(fail)?;
             }
         }
+        self.engine.watches.queue_was_read();
         if !more {
-            self.engine.watches.queue_is_empty(self.now);
-            self.empty_at = clock::wall_now();
+            self.queue_is_empty();
         }
         Ok(())
+    }
+
+    /// From now on patience with what is in doubt is limited.
+    fn queue_is_empty(&mut self) {
+        self.engine.watches.queue_is_empty(self.now);
+        self.empty_at = clock::wall_now();
     }
 
     /// Reads once; the answer is how many bytes, and whether there may be more.

@@ -1,6 +1,6 @@
 //! Carrying out what the engine says: watches are ended and directories scanned, jobs started and reaped, notes logged.
 
-use super::scan::Miss;
+use super::scan::{Listed, Miss};
 use super::{Daemon, say};
 use crate::config::DAEMON;
 use crate::engine::task::{About, Effect, TaskRef};
@@ -64,34 +64,64 @@ impl Daemon {
             self.engine.feed(self.now, |watches, sink| watches.give_up_waiting(sink));
         }
         self.retry_unwatched();
-        let began = clock::boot_now();
         for wd in std::iter::from_fn(|| self.engine.watches.next_unwatch()).take(UNWATCHED_AT_ONCE) {
             // EINVAL: the kernel was faster, and IN_IGNORED is on its way in either case.
             let _ = self.inotify.unwatch(wd);
         }
-        while let Some(wanted) = self.engine.watches.next_scan() {
-            self.scan(wanted);
-            if clock::boot_now().0 > began.0 + SLICE {
-                break;
-            }
-        }
+        self.scan_for_a_slice();
         self.engine.feed(self.now, |watches, sink| watches.all_scanned(sink));
-        if !self.engine.watches.has_work() {
+        if !self.has_work() {
             self.look_after_unwatched();
+            if self.engine.watches.is_in_doubt() && self.inotify.queued() == Ok(0) {
+                self.queue_is_empty();
+            }
         }
         if let Err(errno) = self.scanner.rest() {
             self.say(Level::Error, format_args!("{}", Failure::on_path("enter", b"/", errno)));
         }
     }
 
-    fn scan(&mut self, wanted: (NodeId, Scan)) {
+    /// Whether there are directories to scan or to unwatch.
+    pub fn has_work(&self) -> bool {
+        self.scanner.is_listing() || self.engine.watches.has_work()
+    }
+
+    fn scan_for_a_slice(&mut self) {
+        let end = clock::boot_now().0 + SLICE;
+        let mut scanned = 0;
+        while self.scan_on() {
+            scanned += 1;
+            if clock::boot_now().0 > end {
+                self.say(Level::Debug, format_args!("scanned a slice of {scanned} steps, there is more"));
+                break;
+            }
+        }
+    }
+
+    /// Goes on with a listing, or with the next directory; false if there is none.
+    fn scan_on(&mut self) -> bool {
+        if self.scanner.is_listing() {
+            self.list_on();
+            return true;
+        }
+        let Some((node, scan)) = self.engine.watches.next_scan() else { return false };
+        let begun = self.engine.feed(self.now, |watches, _| self.scanner.begin(watches, &self.inotify, (node, scan)));
+        if let Err(Miss::At(at, errno)) = begun {
+            self.scan_failed(node, scan, errno, at);
+        }
+        true
+    }
+
+    fn list_on(&mut self) {
         let since = self.degraded.since.unwrap_or(self.since).min(self.since);
-        let result =
-            self.engine.feed(self.now, |watches, sink| self.scanner.scan(watches, &self.inotify, wanted, since, sink));
-        match result {
-            Ok(node) if wanted.1 == Scan::Recent => self.look_for_files_of_tasks(node),
-            Ok(_) => {}
-            Err(miss) => self.scan_failed(wanted, miss),
+        match self.engine.feed(self.now, |watches, sink| self.scanner.list_on(watches, since, sink)) {
+            Ok(Listed::All(node, Scan::Recent)) => self.look_for_files_of_tasks(node),
+            Ok(Listed::All(..) | Listed::More | Listed::Gone) | Err(Miss::Stranger) => {}
+            Err(Miss::At(node, errno)) => {
+                let path = self.engine.watches.tree().path(node, b"");
+                let failure = Failure::on_path("list", &path, errno).hint("what is in it already is not seen");
+                self.say(Level::Error, format_args!("{failure}"));
+            }
         }
     }
 
@@ -104,24 +134,17 @@ impl Daemon {
         }
     }
 
-    fn scan_failed(&mut self, (node, scan): (NodeId, Scan), Miss { errno, above }: Miss) {
+    fn scan_failed(&mut self, node: NodeId, scan: Scan, errno: Errno, at: NodeId) {
         let path = self.engine.watches.tree().path(node, b"");
-        match self.engine.watches.failed(node, scan, errno, above) {
-            None if errno == Errno::ENOTDIR && !above => self.tell_of_link(&path),
-            None => {}
-            Some(Trouble::RootMissing) => {
-                let failure = Failure::on_path("watch", &path, errno).hint("it is waited for");
-                self.say(Level::Error, format_args!("{failure}"));
-            }
-            Some(Trouble::Unwatched(errno)) => {
-                let failure = Failure::on_path("watch", &path, errno);
-                let failure = match errno {
-                    Errno::EMFILE => failure.hint("its events are missed; raise the limit of open files"),
-                    _ => failure.hint("its events are missed"),
-                };
-                self.say(Level::Error, format_args!("{failure}"));
-            }
-        }
+        let hint = match self.engine.watches.failed(node, scan, errno, at, self.inotify.queued() == Ok(0)) {
+            None if errno == Errno::ENOTDIR && at == node => return self.tell_of_link(&path),
+            None => return,
+            Some(Trouble::RootMissing) => "it is waited for",
+            Some(Trouble::Unwatched(Errno::EACCES)) => "its events are missed until that changes",
+            Some(Trouble::Unwatched(_)) => "its events are missed",
+        };
+        let failure = Failure::on_path("watch", &path, errno).hint(hint);
+        self.say(Level::Error, format_args!("{failure}"));
     }
 
     /// A configured path is served by its parent as a file; if it is a link, nothing of its target is seen.

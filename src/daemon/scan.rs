@@ -1,14 +1,17 @@
 //! Directories on disk: each is opened from its parent, watched, and listed if the engine wants it.
 //!
 //! A directory is opened by its last name below its parent's descriptor, without following a link, becomes the working
-//! directory, and is watched as ".": a path would be led astray by a swapped link, and could be too long. Descriptors of
-//! the way down are kept for the next directory, which is mostly a neighbour, and closed at the end of a batch.
+//! directory, and is watched as ".": a path would be led astray by a swapped link, and could be too long. One that need
+//! not be listed is watched by its name from its parent as working directory, and not opened; so is one that has no
+//! directories in it, where the file system tells that by its count of links. Descriptors of the way down are kept for
+//! the next directory, which is mostly a neighbour, and closed at the end of a batch; only what is being listed stays
+//! open until it is done, for not every file system finds the place again in a directory that is opened anew.
 
 use crate::engine::watch::tree::NodeId;
 use crate::engine::watch::{Found, ROOT, Scan, Sink, Tree, Watches};
 use crate::sys::dir::{Entry, Reader};
 use crate::sys::fs::{self, CWD, Kind, Open};
-use crate::sys::inotify::Inotify;
+use crate::sys::inotify::{Inotify, Wd};
 use crate::sys::{Errno, Fd, lease};
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -18,126 +21,259 @@ const MOST_KEPT: usize = 32;
 pub struct Scanner {
     /// The last directories opened: each lies in the one before it.
     way: Vec<(NodeId, Fd)>,
+    /// The working directory, if it is one of them.
+    at: Option<NodeId>,
+    /// The last directory that was asked for its links, and what device it is on if links are counted there.
+    links: Option<(NodeId, Option<(u32, u32)>)>,
     reader: Reader,
+    /// What is being listed: the last of the way.
+    listing: Option<Listing>,
+}
+
+#[derive(Clone, Copy)]
+struct Listing {
+    node: NodeId,
+    scan: Scan,
+    wd: Option<Wd>,
+    closely: bool,
+}
+
+/// What one step of a listing came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Listed {
+    /// There is more.
+    More,
+    /// All of this directory has been seen.
+    All(NodeId, Scan),
+    /// It has gone meanwhile.
+    Gone,
 }
 
 impl Scanner {
     pub fn new() -> Scanner {
-        Scanner { way: Vec::new(), reader: Reader::new() }
+        Scanner { way: Vec::new(), at: None, links: None, reader: Reader::new(), listing: None }
     }
 
-    /// Watches a directory, and lists it for `watches` if `scan` says so. What has changed at or after `since` (wall
-    /// time, seconds) counts as recent.
-    pub fn scan(
+    /// Watches a directory, and makes ready to list it if `scan` says so.
+    pub fn begin(
         &mut self,
         watches: &mut Watches,
         inotify: &Inotify,
         (node, scan): (NodeId, Scan),
-        since: i64,
-        sink: Sink<'_>,
-    ) -> Result<NodeId, Miss> {
-        let listed = scan != Scan::Watch;
-        self.open(watches, inotify, node, listed)?;
-        let Some((known, dir)) = self.way.last_mut() else { return Ok(node) };
-        fs::fchdir(dir.as_fd())?;
-        let node = match inotify.watch_here(watches.mask(node), watches.may_narrow(node)) {
-            Ok(wd) => watches.watched(node, wd, scan),
-            // No watch is left. What is below is looked at all the same, so that it is known how many are wanted.
-            Err(Errno::ENOSPC) => watches.not_watched(node),
-            Err(errno) => return Err(errno.into()),
-        };
-        *known = node;
-        let closely = listed && watches.reports_files(node, scan);
-        while listed && self.reader.fill(dir.as_fd())? {
-            for entry in self.reader.entries() {
-                watches.entry(node, scan, look_at(dir.as_fd(), entry, closely, scan, since), sink);
-            }
+    ) -> Result<(), Miss> {
+        let by_name = node != ROOT && !watches.follows_links(node) && !watches.reports_files(node, scan);
+        if by_name && self.watch_from_parent(watches, inotify, (node, scan))? {
+            return Ok(());
         }
-        Ok(node)
+        let listed = scan != Scan::Watch;
+        self.open(watches, inotify, (node, scan))?;
+        let Some((last, dir)) = self.way.last_mut() else { return Ok(()) };
+        let miss = |errno| Miss::at(node, errno);
+        fs::fchdir(dir.as_fd()).map_err(miss)?;
+        self.at = Some(node);
+        let watched = match inotify.watch_here(watches.mask(node), watches.may_narrow(node)) {
+            Ok(wd) => watches.watched(node, wd, scan, inotify.queued().map_err(miss)? == 0),
+            // No watch is left. What is below is looked at all the same, so that it is known how many are wanted.
+            Err(Errno::ENOSPC) => Some(watches.not_watched(node, Errno::ENOSPC)),
+            Err(errno) => return Err(miss(errno)),
+        };
+        let Some(node) = watched else {
+            self.way.pop();
+            return Ok(());
+        };
+        (*last, self.at) = (node, Some(node));
+        let closely = watches.reports_files(node, scan);
+        self.listing = listed.then(|| Listing { node, scan, wd: watches.tree().wd(node), closely });
+        Ok(())
     }
 
-    /// Whether the directory that was scanned last has no file of this name.
+    /// Watches a directory from its parent; false if it has to be opened after all.
+    fn watch_from_parent(
+        &mut self,
+        watches: &mut Watches,
+        inotify: &Inotify,
+        (node, scan): (NodeId, Scan),
+    ) -> Result<bool, Miss> {
+        let Some(parent) = watches.tree().parent(node) else { return Ok(false) };
+        self.open_way(watches, inotify, (node, scan), parent)?;
+        let Some((_, dir)) = self.way.last() else { return Ok(false) };
+        let miss = |errno| Miss::at(node, errno);
+        let device = match self.links {
+            _ if scan == Scan::Watch => None,
+            Some((known, device)) if known == parent => device,
+            Some(_) | None => fs::device_that_counts_links(dir.as_fd()).map_err(miss)?,
+        };
+        self.links = Some((parent, device)).filter(|_| scan != Scan::Watch).or(self.links);
+        if scan != Scan::Watch && device.is_none() {
+            return Ok(false);
+        }
+        if self.at != Some(parent) {
+            fs::fchdir(dir.as_fd()).map_err(miss)?;
+            self.at = Some(parent);
+        }
+        let name = watches.tree().name(node);
+        let wd = match inotify.watch(name, watches.mask(node), watches.may_narrow(node)) {
+            Ok(wd) => wd,
+            Err(Errno::ENOSPC) if scan != Scan::Watch => return Ok(false),
+            Err(Errno::ENOSPC) => {
+                watches.not_watched(node, Errno::ENOSPC);
+                return Ok(true);
+            }
+            Err(errno) => return Err(miss(errno)),
+        };
+        // Looked at after it is watched: a directory that comes into it later has its record.
+        if scan != Scan::Watch {
+            let found = fs::stat(dir.as_fd(), name).map_err(miss)?;
+            if found.kind != Kind::Directory || found.links != 2 || Some(found.dev) != device {
+                return Ok(false);
+            }
+        }
+        watches.watched(node, wd, scan, inotify.queued().map_err(miss)? == 0);
+        Ok(true)
+    }
+
+    /// Whether a listing is not finished.
+    pub fn is_listing(&self) -> bool {
+        self.listing.is_some()
+    }
+
+    /// Goes on with a listing by as much as one read brings. What has changed at or after `since` (wall time, seconds)
+    /// counts as recent.
+    pub fn list_on(&mut self, watches: &mut Watches, since: i64, sink: Sink<'_>) -> Result<Listed, Miss> {
+        let Some(Listing { node, scan, wd, closely }) = self.listing.take() else { return Ok(Listed::Gone) };
+        let Some((_, dir)) = self.way.last().filter(|_| watches.tree().wd(node) == wd && !watches.tree().is_lost(node))
+        else {
+            return Ok(Listed::Gone);
+        };
+        if !self.reader.fill(dir.as_fd()).map_err(|errno| Miss::at(node, errno))? {
+            return Ok(Listed::All(node, scan));
+        }
+        for entry in self.reader.entries() {
+            watches.entry(node, scan, look_at(dir.as_fd(), entry, closely, scan, since), sink);
+        }
+        self.listing = Some(Listing { node, scan, wd, closely });
+        Ok(Listed::More)
+    }
+
+    /// Whether the directory that was listed last has no file of this name.
     pub fn lacks(&self, name: &[u8]) -> bool {
         self.way.last().is_some_and(|(_, dir)| fs::stat(dir.as_fd(), name).err() == Some(Errno::ENOENT))
     }
 
-    /// Ends a batch: nothing stays open, and the working directory is `/`, so that no mount is kept busy.
+    /// Ends a batch: nothing stays open but what is being listed, and the working directory is `/`, so that no mount is
+    /// kept busy.
     pub fn rest(&mut self) -> Result<(), Errno> {
         if self.way.is_empty() {
             return Ok(());
         }
         fs::chdir_root()?;
-        self.way.clear();
+        self.at = None;
+        self.links = None;
+        let keep = usize::from(self.is_listing());
+        self.way.drain(..self.way.len() - keep);
         Ok(())
     }
 
-    /// Makes `node` the last of the way.
-    fn open(&mut self, watches: &mut Watches, inotify: &Inotify, node: NodeId, to_list: bool) -> Result<(), Miss> {
-        let tree = watches.tree();
-        let mut missing = vec![node];
-        while let Some(parent) = missing.last().and_then(|at| tree.parent(*at)) {
-            if let Some(at) = self.way.iter().rposition(|(known, _)| *known == parent) {
+    /// Makes a node's directory the last of the way.
+    fn open(&mut self, watches: &mut Watches, inotify: &Inotify, wanted: (NodeId, Scan)) -> Result<(), Miss> {
+        let (node, scan) = wanted;
+        match watches.tree().parent(node) {
+            Some(parent) => self.open_way(watches, inotify, wanted, parent)?,
+            None => self.way.clear(),
+        }
+        let how = match (scan != Scan::Watch, watches.follows_links(node)) {
+            (true, true) => Open::Directory,
+            (true, false) => Open::DirectoryNoFollow,
+            (false, true) => Open::PlaceFollowing,
+            (false, false) => Open::Place,
+        };
+        self.step(watches.tree(), node, how)
+    }
+
+    /// Makes the directory above a wanted one the last of the way.
+    fn open_way(
+        &mut self,
+        watches: &mut Watches,
+        inotify: &Inotify,
+        wanted: (NodeId, Scan),
+        parent: NodeId,
+    ) -> Result<(), Miss> {
+        let mut missing = Vec::new();
+        let mut next = Some(parent);
+        while let Some(node) = next {
+            if let Some(at) = self.way.iter().rposition(|(known, _)| *known == node) {
                 self.way.truncate(at + 1);
                 break;
             }
-            missing.push(parent);
+            missing.push(node);
+            next = watches.tree().parent(node);
         }
-        if missing.last() == Some(&ROOT) {
+        if next.is_none() {
             self.way.clear();
         }
-        while let Some(next) = missing.pop() {
-            let last = missing.is_empty();
-            let how = match (last && to_list, watches.follows_links(next)) {
-                (true, true) => Open::Directory,
-                (true, false) => Open::DirectoryNoFollow,
-                (false, true) => Open::PlaceFollowing,
-                (false, false) => Open::Place,
-            };
-            let opened = self.open_below(watches.tree(), next, how).map_err(|errno| Miss { errno, above: !last })?;
-            if missing.len() == 1 {
-                is_the_known_one(watches, inotify, next, opened.as_fd())?;
+        while let Some(node) = missing.pop() {
+            let how = if watches.follows_links(node) { Open::PlaceFollowing } else { Open::Place };
+            self.step(watches.tree(), node, how)?;
+            if missing.is_empty() {
+                self.check_identity(watches, inotify, wanted, node)?;
             }
-            if self.way.len() == MOST_KEPT {
-                self.way.remove(0);
-            }
-            self.way.push((next, opened));
         }
         Ok(())
     }
 
-    fn open_below(&self, tree: &Tree, node: NodeId, how: Open) -> Result<Fd, Errno> {
-        match self.way.last() {
+    fn step(&mut self, tree: &Tree, node: NodeId, how: Open) -> Result<(), Miss> {
+        let opened = match self.way.last() {
             Some((_, parent)) if node != ROOT => fs::open(parent.as_fd(), tree.name(node), how),
             _ => fs::open(CWD, b"/", how),
+        };
+        let opened = opened.map_err(|errno| Miss::at(node, errno))?;
+        if self.at == Some(node) {
+            // It may be another one by now.
+            self.at = None;
         }
+        if self.way.len() == MOST_KEPT {
+            self.way.remove(0);
+        }
+        self.way.push((node, opened));
+        Ok(())
+    }
+
+    /// Whether the directory that was opened last is the one that the tree has there. A rename above it that has not
+    /// been read yet may have put another in its place, and what is below that one is not what was asked for.
+    fn check_identity(
+        &mut self,
+        watches: &mut Watches,
+        inotify: &Inotify,
+        wanted: (NodeId, Scan),
+        node: NodeId,
+    ) -> Result<(), Miss> {
+        let (Some(known), Some((_, dir))) = (watches.tree().certain_wd(node), self.way.last()) else { return Ok(()) };
+        let miss = |errno| Miss::at(node, errno);
+        fs::fchdir(dir.as_fd()).map_err(miss)?;
+        self.at = Some(node);
+        let met = inotify.watch_here(watches.mask(node), false).map_err(miss)?;
+        if met == known {
+            return Ok(());
+        }
+        self.way.pop();
+        watches.met_a_stranger(node, met, wanted);
+        Err(Miss::Stranger)
     }
 }
 
 /// Why a directory could not be scanned.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Miss {
-    pub errno: Errno,
-    /// Not the directory itself could not be reached, but one above it.
-    pub above: bool,
+pub enum Miss {
+    /// A directory could not be reached: the wanted one, or one above it.
+    At(NodeId, Errno),
+    /// There is another one on the way; it will be asked for again.
+    Stranger,
 }
 
-impl From<Errno> for Miss {
-    fn from(errno: Errno) -> Miss {
-        Miss { errno, above: false }
+impl Miss {
+    fn at(node: NodeId, errno: Errno) -> Miss {
+        Miss::At(node, errno)
     }
-}
-
-/// Whether the directory that was opened by its path is the one that the tree has there. A rename above it that has not
-/// been read yet may have put another in its place, and what is below that one is not what was asked for.
-fn is_the_known_one(watches: &mut Watches, inotify: &Inotify, node: NodeId, dir: BorrowedFd<'_>) -> Result<(), Miss> {
-    let Some(known) = watches.tree().wd(node) else { return Ok(()) };
-    fs::fchdir(dir)?;
-    let met = inotify.watch_here(watches.mask(node), false)?;
-    if met == known {
-        return Ok(());
-    }
-    watches.met_a_stranger(node, met);
-    Err(Miss { errno: Errno::ENOENT, above: true })
 }
 
 /// What there is to say of an entry; `closely` if its being written to or changed matters.

@@ -44,7 +44,7 @@ impl Rig {
         let mut wd = 0;
         while let Some((node, scan)) = rig.engine.watches.next_scan() {
             wd += 1;
-            rig.engine.watches.watched(node, Wd(wd), scan);
+            rig.engine.watches.watched(node, Wd(wd), scan, true);
             let path = rig.engine.watches.tree().path(node, b"");
             let below: &[u8] = match &path[..] {
                 b"/s" | b"/t" => b"a",

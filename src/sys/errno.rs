@@ -8,6 +8,8 @@ use std::fmt;
 pub struct Errno(pub i32);
 
 impl Errno {
+    /// Permission denied.
+    pub const EACCES: Errno = Errno(libc::EACCES);
     /// Would block: nothing to read, or no room to write.
     pub const EAGAIN: Errno = Errno(libc::EAGAIN);
     /// No such child.
@@ -20,8 +22,12 @@ impl Errno {
     pub const ELOOP: Errno = Errno(libc::ELOOP);
     /// No descriptor left in this process.
     pub const EMFILE: Errno = Errno(libc::EMFILE);
+    /// No descriptor left in the whole system.
+    pub const ENFILE: Errno = Errno(libc::ENFILE);
     /// No such file.
     pub const ENOENT: Errno = Errno(libc::ENOENT);
+    /// No memory left.
+    pub const ENOMEM: Errno = Errno(libc::ENOMEM);
     /// No space on the device, or no inotify watch left.
     pub const ENOSPC: Errno = Errno(libc::ENOSPC);
     /// A system call that this kernel does not have.

@@ -126,6 +126,8 @@ pub struct Stat {
     pub dev: (u32, u32),
     /// Inode number.
     pub ino: u64,
+    /// How many names it has; of a directory on file systems that count so, two and one for each directory in it.
+    pub links: u64,
     /// When its inode changed last, in seconds since 1970.
     pub ctime: i64,
 }
@@ -158,6 +160,7 @@ fn statx(at: BorrowedFd<'_>, path: &CStr) -> Result<Stat, Errno> {
         uid: found.stx_uid,
         dev: (found.stx_dev_major, found.stx_dev_minor),
         ino: found.stx_ino,
+        links: u64::from(found.stx_nlink),
         ctime: found.stx_ctime.tv_sec,
     })
 }
@@ -175,8 +178,22 @@ fn fstatat(at: BorrowedFd<'_>, path: &CStr) -> Result<Stat, Errno> {
         uid: found.st_uid,
         dev: (libc::major(found.st_dev), libc::minor(found.st_dev)),
         ino: found.st_ino as _,
+        links: found.st_nlink as _,
         ctime: found.st_ctime as _,
     })
+}
+
+/// The device of a directory, if its file system counts a directory's links: each directory in it has a name for it,
+/// `..` (ext2 to ext4, xfs, tmpfs; statfs(2) lists the numbers). Other file systems always say 1, or tell nothing.
+pub fn device_that_counts_links(dir: BorrowedFd<'_>) -> Result<Option<(u32, u32)>, Errno> {
+    let mut buffer = MaybeUninit::<libc::statfs>::zeroed();
+    // SAFETY: a descriptor that is open, and a buffer of the call's own type to write into.
+    gate::call("fstatfs", || unsafe { libc::fstatfs(dir.as_raw_fd(), buffer.as_mut_ptr()) })?;
+    // SAFETY: all bytes were zeroed, which is a valid value of this struct of integers, then the kernel filled it.
+    let found = unsafe { buffer.assume_init() };
+    let counts = [libc::EXT4_SUPER_MAGIC as u32, libc::XFS_SUPER_MAGIC as u32, libc::TMPFS_MAGIC as u32];
+    // The field's type differs from one architecture to the next; the numbers have 32 bits.
+    if counts.contains(&(found.f_type as u32)) { Ok(Some(stat(dir, b"")?.dev)) } else { Ok(None) }
 }
 
 /// The file type bits of a mode (inode(7)); a directory entry's `d_type` is the same number shifted right by 12.

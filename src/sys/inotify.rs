@@ -1,6 +1,7 @@
 //! inotify(7): one instance, raw records.
 
 use super::{Errno, Fd, fd, gate};
+use std::ffi::CString;
 use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
@@ -102,11 +103,17 @@ impl Inotify {
     /// the kernel clears it for a moment, and an event in that moment is lost (tried: one of 22,000 files). Only
     /// `narrow` replaces it, for where that does not matter.
     pub fn watch_here(&self, mask: Mask, narrow: bool) -> Result<Wd, Errno> {
+        self.watch(b".", mask, narrow)
+    }
+
+    /// The same for a directory of this name in the working directory; a link is refused (ENOTDIR).
+    pub fn watch(&self, name: &[u8], mask: Mask, narrow: bool) -> Result<Wd, Errno> {
+        let name = CString::new(name).map_err(|_| Errno::EINVAL)?;
         let add = if narrow { 0 } else { libc::IN_MASK_ADD };
-        let mask = mask.0 | libc::IN_ONLYDIR | libc::IN_EXCL_UNLINK | add;
-        // SAFETY: a NUL-terminated constant and a descriptor that lives.
+        let mask = mask.0 | libc::IN_ONLYDIR | libc::IN_DONT_FOLLOW | libc::IN_EXCL_UNLINK | add;
+        // SAFETY: a live NUL-terminated string and a descriptor that is open.
         let wd = gate::call("inotify_add_watch", || unsafe {
-            libc::inotify_add_watch(self.fd.as_fd().as_raw_fd(), c".".as_ptr(), mask)
+            libc::inotify_add_watch(self.fd.as_fd().as_raw_fd(), name.as_ptr(), mask)
         })?;
         Ok(Wd(wd))
     }

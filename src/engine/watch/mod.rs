@@ -5,12 +5,14 @@
 //! next ([`Watches::next_unwatch`], then [`Watches::next_scan`]). A new directory is watched first and listed then, so
 //! that whatever is created in it is in the queue or in the listing, or in both: delivery is at least once.
 
+mod binding;
 pub mod events;
 mod moves;
 mod names;
 mod roots;
 mod scans;
 mod set;
+mod shut;
 pub mod tree;
 
 pub use names::NAME_MAX;
@@ -23,7 +25,8 @@ use crate::sys::fs::Kind;
 use crate::sys::inotify::{Mask, Record, Wd};
 use moves::Moves;
 use set::Sets;
-use tree::Presence;
+use shut::Denied;
+use tree::{Flag, Presence};
 
 /// A watch of the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -90,7 +93,7 @@ pub struct Found<'a> {
 pub enum Trouble {
     /// A configured path is not there; it is waited for.
     RootMissing,
-    /// Watches or descriptors are used up, or it is not allowed: its events are missing.
+    /// Its events are missing.
     Unwatched(Errno),
 }
 
@@ -144,12 +147,17 @@ pub struct Watches {
     aftermath: Vec<Aftermath>,
     /// Configured paths, and directories on the way to them, that are not there.
     missing: Vec<Missing>,
-    /// Directories that could not be reached, for one above was renamed and the records of it are not read yet.
+    /// Directories that are looked at again when more of the queue has been read.
     later: Vec<(NodeId, Scan)>,
+    /// What was met, with an empty queue, that contradicts the tree.
+    doubts: Vec<(NodeId, Option<Wd>)>,
     /// Configured paths' directories that were renamed themselves, and are looked at again.
     in_doubt: Vec<NodeId>,
-    /// Directories for which the kernel had no watch.
+    /// Directories that wait for permission.
+    denied: Vec<Denied>,
+    /// Directories that wait for a watch, a descriptor or memory, and what was lacking last.
     unwatched: Vec<NodeId>,
+    want_of: Errno,
     /// All that was there at the start has been scanned.
     started: bool,
     /// What is lost by an overflow is being looked for.
@@ -173,7 +181,10 @@ impl Watches {
             missing: Vec::new(),
             later: Vec::new(),
             in_doubt: Vec::new(),
+            doubts: Vec::new(),
+            denied: Vec::new(),
             unwatched: Vec::new(),
+            want_of: Errno::ENOSPC,
             started: false,
             recovering: false,
         };
@@ -232,12 +243,21 @@ impl Watches {
             self.overflow(sink);
             return;
         }
-        self.try_again();
         if self.hold(record, sink) {
             return;
         }
         let nodes: Vec<NodeId> = self.tree.by_wd(record.wd).collect();
+        if nodes.is_empty() && !record.mask.any(Mask::IGNORED) {
+            // Whoever it was met for has not been it.
+            self.stale.push(record.wd);
+        }
         for node in nodes {
+            if self.tree.flag(node, Flag::Provisional) {
+                if record.mask.any(Mask::IGNORED) {
+                    self.tree.set_wd(node, None);
+                }
+                continue;
+            }
             match record.name {
                 [] => self.own_record(node, record, sink),
                 name => self.named_record(node, name, record, sink),
@@ -323,6 +343,9 @@ impl Watches {
             self.tree.child(node, name).into_iter().for_each(|child| self.deleted(child));
         } else if record.mask.any(Mask::ISDIR) && record.mask.any(Mask::CREATE) {
             self.directory_found(node, name, Scan::Report);
+        }
+        if record.mask.any(Mask::ISDIR) && record.mask.any(Mask::ATTRIB) {
+            self.permissions_changed(node, name);
         }
         if record.mask.any(Mask::CREATE.with(Mask::MOVED_TO).with(Mask::DELETE).with(Mask::MOVED_FROM)) {
             self.way_changed(node, name, record.mask);

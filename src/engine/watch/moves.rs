@@ -131,7 +131,9 @@ impl Watches {
         let departure = first.map(|at| self.moves.departures.remove(at));
         let occupant = self.tree.child(dir, name).filter(|node| self.tree.presence(*node) == Presence::Here);
         // A scan was faster, and has met the directory under its new name already: the scan's node is the true one.
-        let met = departure.as_ref().is_some_and(|d| occupant.is_some_and(|o| self.tree.wd(o) == self.tree.wd(d.node)));
+        let met = departure.as_ref().is_some_and(|d| {
+            occupant.is_some_and(|o| self.tree.wd(o).is_some() && self.tree.certain_wd(o) == self.tree.wd(d.node))
+        });
         if let Some(occupant) = occupant.filter(|_| !met) {
             self.set_aside(occupant, None, Mask::DELETE, dir, name);
         }
@@ -233,9 +235,10 @@ impl Watches {
         self.aftermath.push(Aftermath::Lost(node, Mask::DELETE));
     }
 
-    /// The queue has run empty: from now on patience with missing halves is limited.
+    /// The queue has run empty: from now on patience with missing halves, and with what is not certain, is limited.
     pub fn queue_is_empty(&mut self, now: Tick) {
-        if !self.moves.departures.is_empty() && self.moves.give_up_at.is_none() {
+        let waiting = !(self.moves.departures.is_empty() && self.later.is_empty());
+        if waiting && self.moves.give_up_at.is_none() {
             self.moves.give_up_at = Some(Tick(now.0.saturating_add(PATIENCE + 1)));
         }
     }

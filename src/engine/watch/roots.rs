@@ -4,7 +4,7 @@
 //! Directories on the way are watched for their own renaming and deletion only, and for new names only while one is
 //! waited for, so that what others do in them does not wake anybody. A path that is a file is served by its parent.
 
-use super::tree::Presence;
+use super::tree::{Flag, Presence};
 use super::{Missing, NodeId, ROOT, Root, RootId, Scan, Sink, Trouble, Watches};
 use crate::sys::inotify::{Mask, Record};
 
@@ -53,17 +53,20 @@ impl Watches {
 
     /// What the watch of this directory asks the kernel for.
     pub fn mask(&self, node: NodeId) -> Mask {
-        match (self.serves(node), self.waits_for_more(node)) {
+        let mask = match (self.serves(node), self.waits_for_more(node)) {
             (true, _) => self.mask,
             (false, true) => ON_THE_WAY.with(WAITING),
             (false, false) => ON_THE_WAY,
-        }
+        };
+        if self.tree.flag(node, Flag::HeedsPermissions) { mask.with(Mask::ATTRIB) } else { mask }
     }
 
     /// Whether its watch may ask for less than before: on the way, where nothing is waited for any more.
     pub fn may_narrow(&self, node: NodeId) -> bool {
         let Some(wd) = self.tree.wd(node) else { return false };
-        self.tree.by_wd(wd).all(|same| !self.serves(same) && !self.waits_for_more(same))
+        let wants_more =
+            |node| self.serves(node) || self.waits_for_more(node) || self.tree.flag(node, Flag::HeedsPermissions);
+        !self.tree.by_wd(wd).any(wants_more)
     }
 
     fn waits_for_more(&self, node: NodeId) -> bool {

@@ -5,8 +5,7 @@
 //! directory was renamed to here unseen, and its node moves; nodes that are not met are lost.
 
 use super::tree::Presence;
-use super::{Aftermath, Event, Found, NodeId, ROOT, RootId, Scan, Sink, Trouble, Watches};
-use crate::sys::Errno;
+use super::{Aftermath, Event, Found, NodeId, ROOT, RootId, Scan, Sink, Watches};
 use crate::sys::fs::Kind;
 use crate::sys::inotify::{Mask, Wd};
 
@@ -27,7 +26,7 @@ impl Watches {
                 None => self.next_to_leave()?,
             };
             // One that a scan has met again meanwhile is in use.
-            if let Some(wd) = wd.filter(|wd| self.tree.by_wd(*wd).next().is_none()) {
+            if let Some(wd) = wd.filter(|wd| !self.is_in_use(*wd)) {
                 return Some(wd);
             }
         }
@@ -49,7 +48,8 @@ impl Watches {
 
     /// Whether [`Watches::next_unwatch`] or [`Watches::next_scan`] may have something.
     pub fn has_work(&self) -> bool {
-        !(self.scans.is_empty() && self.leaving.is_empty() && self.stale.is_empty()) || self.recovering
+        let recovered = self.recovering && self.later.is_empty();
+        !(self.scans.is_empty() && self.leaving.is_empty() && self.stale.is_empty()) || recovered
     }
 
     /// The next directory to be watched, and whether to list it. Children come next after their parent.
@@ -65,78 +65,21 @@ impl Watches {
             }
             self.later.push((node, scan));
         }
-        self.finish_recovery();
-        self.started = true;
+        if self.later.is_empty() {
+            self.finish_recovery();
+            self.started = true;
+        }
         None
+    }
+
+    /// Whether a directory is waited for that may have to be looked at again.
+    pub fn is_in_doubt(&self) -> bool {
+        !self.later.is_empty()
     }
 
     /// Whether symbolic links are followed on the way to a directory: as far as its path was configured.
     pub fn follows_links(&self, node: NodeId) -> bool {
         self.tree.presence(node) == Presence::Anchor
-    }
-
-    /// A scan has added this directory's watch. The answer is the node that the directory has, which after an overflow
-    /// may be one that was known elsewhere.
-    pub fn watched(&mut self, node: NodeId, wd: Wd, scan: Scan) -> NodeId {
-        let holders: Vec<NodeId> = self.tree.by_wd(wd).filter(|other| *other != node).collect();
-        let mut place = node;
-        for other in holders {
-            if self.tree.is_lost(other) {
-                // Whoever was lost does not hold it any more.
-                self.tree.set_wd(other, None);
-                self.tree.release(other);
-            } else if self.moved_unseen(other, place) {
-                place = self.takes_place(other, place);
-            }
-            // Any other is the same directory by another way: a bind mount.
-        }
-        let before = self.tree.wd(place);
-        if before.is_some_and(|before| before != wd) {
-            self.replaced(place, scan);
-        } else if before.is_none() && scan == Scan::Recent && self.tree.presence(place) != Presence::Anchor {
-            // It is nowhere known: all that is in it is new.
-            self.want(place, Scan::Report);
-        }
-        self.tree.set_wd(place, Some(wd));
-        self.tree.set_met(place);
-        self.way_is_open(place, scan, before != Some(wd));
-        place
-    }
-
-    /// Whether a directory was renamed from where `other` is to where `node` is, without a record.
-    fn moved_unseen(&self, other: NodeId, node: NodeId) -> bool {
-        let movable = |node| self.tree.presence(node) != Presence::Anchor;
-        self.recovering && !self.tree.is_met(other) && movable(other) && movable(node)
-    }
-
-    /// `other` is found where `node` was thought to be, which steps aside: it may be met elsewhere.
-    fn takes_place(&mut self, other: NodeId, node: NodeId) -> NodeId {
-        let (Some(parent), name) = (self.tree.parent(node), self.tree.name(node).to_vec()) else { return node };
-        let left = self.tree.parent(other).map(|dir| (dir, self.tree.name(other).to_vec()));
-        let waiting = self.tree.scan(other);
-        let unknown = self.tree.wd(node).is_none();
-        self.tree.lose(node, if unknown { Presence::Deleted } else { Presence::Aside });
-        self.aftermath.extend(unknown.then_some(Aftermath::Lost(node, Mask::DELETE)));
-        let (set, was_here) = (self.tree.set(other), self.tree.presence(other) == Presence::Here);
-        self.settle_in(other, parent, &name);
-        if let Some((dir, name)) = left.filter(|_| was_here && waiting != Scan::None) {
-            // The place that it has left was still to be looked at: something else may be there.
-            self.tree.set_scan(other, Scan::None);
-            if let Some(there) = self.tree.child_or_new(dir, &name) {
-                self.tree.set_set(there, set);
-                self.want(there, waiting);
-            }
-        }
-        self.tree.child(parent, &name).unwrap_or(node)
-    }
-
-    /// Another directory is in this one's place. What was below the old one is lost.
-    fn replaced(&mut self, node: NodeId, scan: Scan) {
-        self.stale.extend(self.tree.wd(node));
-        self.lose_below(node, Mask::DELETE);
-        if self.tree.presence(node) != Presence::Anchor && scan < Scan::Report {
-            self.want(node, Scan::Report);
-        }
     }
 
     /// What is below a directory is gone, itself excepted.
@@ -215,34 +158,6 @@ impl Watches {
         self.deliver(dir, name, Mask::DELETE, None, true, sink);
     }
 
-    /// Where this directory was, there is another, whose watch this is.
-    pub fn met_a_stranger(&mut self, node: NodeId, wd: Wd) {
-        self.stale.push(wd);
-        if self.tree.presence(node) == Presence::Anchor {
-            self.want(node, Scan::Watch);
-        }
-    }
-
-    /// A scan could not be done; `above` if a directory above could not be reached. The answer is what the user must be
-    /// told.
-    pub fn failed(&mut self, node: NodeId, scan: Scan, errno: Errno, above: bool) -> Option<Trouble> {
-        let anchored = self.tree.presence(node) == Presence::Anchor;
-        let not_there = matches!(errno, Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP);
-        if !not_there {
-            // Only on the way to a configured path, it is no loss but that its moves are not noticed.
-            return self.serves(node).then_some(Trouble::Unwatched(errno));
-        }
-        match (anchored, above) {
-            (true, false) if errno == Errno::ENOTDIR => self.is_a_file(node),
-            (true, _) => return self.is_missing(node),
-            // Renamed above: once the records of that are read, the path is right.
-            (false, true) => self.later.push((node, scan)),
-            // Gone again, or replaced: its own records tell, or have told.
-            (false, false) => self.deleted(node),
-        }
-        None
-    }
-
     /// A directory is there: at the start, or because it has appeared. Whoever wants such ones watches it.
     pub(super) fn directory_found(&mut self, parent: NodeId, name: &[u8], scan: Scan) {
         let known = self.tree.child(parent, name);
@@ -277,46 +192,6 @@ impl Watches {
             })
         };
         set.dirs.iter().copied().filter(wants).collect()
-    }
-
-    /// The kernel had no watch for this directory.
-    pub fn not_watched(&mut self, node: NodeId) -> NodeId {
-        if !self.unwatched.contains(&node) {
-            self.unwatched.push(node);
-        }
-        self.tree.set_met(node);
-        node
-    }
-
-    /// How many directories the kernel had no watch for.
-    pub fn unwatched_directories(&self) -> usize {
-        self.unwatched.len()
-    }
-
-    /// Tries them again; what has changed in them meanwhile is reported.
-    pub fn retry_unwatched(&mut self) {
-        for node in std::mem::take(&mut self.unwatched) {
-            if !self.tree.is_lost(node) {
-                self.want(node, Scan::Return);
-            }
-        }
-    }
-
-    /// All has been scanned: what came from below a directory whose path was in doubt can be told, if it has one.
-    pub fn all_scanned(&mut self, sink: Sink<'_>) {
-        if !self.in_doubt.is_empty() && self.scans.is_empty() {
-            self.in_doubt.clear();
-            self.replay(sink);
-        }
-    }
-
-    /// Records have come: what could not be reached may have another path now.
-    pub(super) fn try_again(&mut self) {
-        for (node, scan) in std::mem::take(&mut self.later) {
-            if !self.tree.is_lost(node) {
-                self.want(node, scan);
-            }
-        }
     }
 
     /// Events are lost: everything is looked at again.

@@ -32,8 +32,8 @@ impl Rig {
             let path = String::from_utf8(self.watches.tree().path(node, b"")).unwrap();
             let wd = self.watches.tree().wd(node).unwrap_or(Wd(self.next_wd));
             self.next_wd += 1;
-            self.watches.watched(node, wd, scan);
-            if scan != Scan::Watch {
+            let bound = self.watches.watched(node, wd, scan, true).is_some();
+            if bound && scan != Scan::Watch {
                 for name in listing(&path) {
                     let kind = if name.ends_with('/') { Kind::Directory } else { Kind::File };
                     let name = name.trim_end_matches('/').as_bytes();
@@ -52,11 +52,11 @@ impl Rig {
         while let Some((node, scan)) = self.watches.next_scan() {
             let path = String::from_utf8(self.watches.tree().path(node, b"")).unwrap();
             if path == failing {
-                troubles.extend(self.watches.failed(node, scan, errno, false));
+                troubles.extend(self.watches.failed(node, scan, errno, node, true));
             } else {
                 let wd = self.watches.tree().wd(node).unwrap_or(Wd(self.next_wd));
                 self.next_wd += 1;
-                self.watches.watched(node, wd, scan);
+                self.watches.watched(node, wd, scan, true);
             }
             self.let_go();
         }
@@ -169,7 +169,7 @@ fn a_directory_that_is_found_twice_is_listed_again() {
     rig.in_dir("/s", DIR_CREATED, "a");
     let (node, scan) = rig.watches.next_scan().unwrap();
     assert_eq!((Some(node), scan), (rig.node("/s/a"), Scan::Report));
-    rig.watches.watched(node, wd, Scan::Report);
+    rig.watches.watched(node, wd, Scan::Report, true);
     rig.watches.tree().check();
     assert_eq!(rig.watches.watched_directories(), 2);
 }
@@ -186,7 +186,7 @@ fn a_directory_made_anew_under_its_name_keeps_its_watch() {
     assert_eq!(rig.unwatched(), [], "it is not unwatched: the descriptor may be the new one's");
     rig.in_dir("/s", DIR_CREATED, "d");
     let (node, scan) = rig.watches.next_scan().unwrap();
-    rig.watches.watched(node, wd, scan);
+    rig.watches.watched(node, wd, scan, true);
     assert_eq!(rig.record(wd, Mask::CLOSE_WRITE, 0, "f"), [event(Mask::CLOSE_WRITE, "/s/d/f")]);
     assert_eq!(rig.watches.tree().len(), 3, "the first one's node is gone");
 }
@@ -327,7 +327,7 @@ fn a_descriptor_that_is_met_again_is_not_unwatched() {
     rig.give_up();
     rig.record(s, Mask::MOVED_TO.with(Mask::ISDIR), 6, "a");
     let (node, scan) = rig.watches.next_scan().unwrap();
-    rig.watches.watched(node, a, scan);
+    rig.watches.watched(node, a, scan, true);
     assert_eq!(rig.unwatched(), []);
     assert_eq!(rig.record(a, Mask::CLOSE_WRITE, 0, "f"), [event(Mask::CLOSE_WRITE, "/s/a/f")]);
 }
@@ -382,7 +382,9 @@ fn overlapping_watches_share_a_descriptor_and_an_event_goes_to_each_map_once() {
 fn one_descriptor_can_stand_for_two_paths() {
     let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &["a/", "b/"])]);
     let (node, wd) = (rig.node("/s/b").unwrap(), rig.wd("/s/a"));
-    rig.watches.watched(node, wd, Scan::Report);
+    for look in [None, Some(node)] {
+        assert_eq!(rig.watches.watched(node, wd, Scan::Report, true), look, "it is believed at the second look");
+    }
     let mut seen = rig.record(wd, Mask::CLOSE_WRITE, 0, "f");
     seen.sort_by(|a, b| a.1.cmp(&b.1));
     assert_eq!(seen, [event(Mask::CLOSE_WRITE, "/s/a/f"), event(Mask::CLOSE_WRITE, "/s/b/f")]);
@@ -500,23 +502,16 @@ fn a_directory_that_moves_into_a_new_one_while_that_is_listed_is_known_once() {
     let (s, x, sub) = (rig.wd("/s"), rig.wd("/s/x"), rig.wd("/s/x/sub"));
     rig.in_dir("/s", DIR_CREATED, "new");
     // The scan of /s/new finds x, which was renamed meanwhile; its watch is the one that x has.
-    let mut seen = Seen::new();
-    while let Some((node, scan)) = rig.watches.next_scan() {
-        let path = String::from_utf8(rig.watches.tree().path(node, b"")).unwrap();
-        let (wd, below): (Wd, &[u8]) = match path.as_str() {
-            "/s/new" => (Wd(50), b"x"),
-            "/s/new/x" => (x, b"sub"),
-            "/s/new/x/sub" => (sub, b""),
-            other => panic!("{other} is scanned"),
-        };
-        rig.watches.watched(node, wd, scan);
-        if !below.is_empty() {
-            let found = Found { name: below, kind: Kind::Directory, written_to: false, recent: false };
-            rig.watches.entry(node, scan, found, &mut note(&mut seen));
-        }
-    }
+    let (new, scan) = rig.watches.next_scan().unwrap();
+    rig.watches.watched(new, Wd(50), scan, true);
+    let found = Found { name: b"x", kind: Kind::Directory, written_to: false, recent: false };
+    rig.watches.entry(new, scan, found, &mut |_, _| {});
+    let (node, scan) = rig.watches.next_scan().unwrap();
+    assert_eq!(rig.watches.watched(node, x, scan, false), None, "the records of the rename are not read");
     rig.record(s, Mask::MOVED_FROM.with(Mask::ISDIR), 5, "x");
     rig.record(Wd(50), Mask::MOVED_TO.with(Mask::ISDIR), 5, "x");
+    rig.watches.queue_was_read();
+    assert_eq!(rig.scan(|_| &[]), []);
     assert_eq!(rig.record(x, Mask::CLOSE_WRITE, 0, "f"), [event(Mask::CLOSE_WRITE, "/s/new/x/f")]);
     assert_eq!(rig.record(sub, Mask::CLOSE_WRITE, 0, "f"), [event(Mask::CLOSE_WRITE, "/s/new/x/sub/f")]);
     assert_eq!(rig.unwatched(), [], "what is met again stays watched");

@@ -52,6 +52,20 @@ struct Node {
     scan: Scan,
     /// The recovery in which it was last met.
     met: u8,
+    flags: u8,
+}
+
+/// What else there is to say of a node; a bit each.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Flag {
+    /// Its watch descriptor is what was met at its path once, and may be another directory's.
+    Provisional = 1,
+    /// It hears of changed permissions in it, for something in it must not be entered.
+    HeedsPermissions = 2,
+    /// It waits for permission.
+    Denied = 4,
+    /// It waits for a watch, a descriptor or memory.
+    Wanting = 8,
 }
 
 /// What is still to be done on disk for a node, the most last.
@@ -197,6 +211,25 @@ impl Tree {
             Presence::Anchor | Presence::Deleted | Presence::MovedOut | Presence::Free => return,
         }
         self.node_mut(id).presence = presence;
+        self.forget_provisional(id);
+    }
+
+    /// What was met at its path may be another's: the path is not the same any more.
+    pub fn forget_provisional(&mut self, id: NodeId) {
+        if self.flag(id, Flag::Provisional) {
+            self.set_wd(id, None);
+        }
+    }
+
+    /// Whether this is said of it.
+    pub fn flag(&self, id: NodeId, flag: Flag) -> bool {
+        self.node(id).flags & flag as u8 != 0
+    }
+
+    /// Says this of it, or not.
+    pub fn set_flag(&mut self, id: NodeId, flag: Flag, holds: bool) {
+        let flags = &mut self.node_mut(id).flags;
+        *flags = if holds { *flags | flag as u8 } else { *flags & !(flag as u8) };
     }
 
     /// Whether it, or a directory above it, is lost.
@@ -230,6 +263,7 @@ impl Tree {
         if self.node(id).presence == Presence::Here {
             self.leave_name(id);
         }
+        self.forget_provisional(id);
         self.node_mut(id).presence = Presence::Here;
         self.unlink(id);
         self.names.forget(self.node(id).name);
@@ -302,7 +336,7 @@ impl Tree {
         found
     }
 
-    /// The node's watch descriptor, if it is watched.
+    /// The node's watch descriptor, if it is watched; it may be provisional.
     pub fn wd(&self, id: NodeId) -> Option<Wd> {
         Some(self.node(id).wd).filter(|wd| *wd != UNWATCHED)
     }
@@ -312,13 +346,19 @@ impl Tree {
         self.by_wd.candidates(wd_hash(wd)).map(NodeId).filter(move |id| self.node(*id).wd == wd)
     }
 
-    /// Says which watch descriptor a node has.
+    /// The node's watch descriptor, if it is certain.
+    pub fn certain_wd(&self, id: NodeId) -> Option<Wd> {
+        self.wd(id).filter(|_| !self.flag(id, Flag::Provisional))
+    }
+
+    /// Says which watch descriptor a node has, for certain.
     pub fn set_wd(&mut self, id: NodeId, wd: Option<Wd>) {
         let hash_of = |nodes: &[Node], n: u32| wd_hash(nodes.get(n as usize).map_or(UNWATCHED, |node| node.wd));
         if let Some(old) = self.wd(id) {
             self.by_wd.remove(wd_hash(old), id.0, |n| hash_of(&self.nodes, n));
         }
         self.node_mut(id).wd = wd.unwrap_or(UNWATCHED);
+        self.set_flag(id, Flag::Provisional, false);
         if let Some(new) = wd {
             self.by_wd.insert(wd_hash(new), id.0, |n| hash_of(&self.nodes, n));
         }
@@ -413,49 +453,6 @@ impl Tree {
     pub fn watched(&self) -> usize {
         self.by_wd.len()
     }
-
-    /// Bytes that names take.
-    #[cfg(test)]
-    pub fn memory_of_names(&self) -> usize {
-        self.names.capacity()
-    }
-
-    /// How many places of the table a look-up of this descriptor goes through, at the most.
-    #[cfg(test)]
-    pub fn probes_of(&self, wd: Wd) -> usize {
-        self.by_wd.candidates(wd_hash(wd)).count()
-    }
-
-    /// How many nodes are in use, `/` included.
-    #[cfg(test)]
-    pub fn len(&self) -> usize {
-        self.nodes.len() - self.free.len()
-    }
-
-    /// Every link has its counterpart, and the indexes hold what they should.
-    #[cfg(test)]
-    pub fn check(&self) {
-        let used = || (0_u32..).zip(&self.nodes).filter(|(_, node)| node.presence != Presence::Free);
-        for (n, node) in used() {
-            let id = NodeId(n);
-            assert_eq!(self.subtree(id).iter().filter(|below| **below == id).count(), 1, "a cycle below {n}");
-            assert!(node.wd == UNWATCHED || self.by_wd(node.wd).any(|found| found == id), "wd of {n} is not found");
-            if let Some(parent) = self.parent(id) {
-                assert_ne!(self.node(parent).presence, Presence::Free, "{n} lies below a freed node");
-                let found = self.child(parent, self.name(id)) == Some(id);
-                assert_eq!(
-                    found,
-                    matches!(node.presence, Presence::Here | Presence::Anchor),
-                    "{n} is found by name or is lost"
-                );
-            }
-            if let Some(next) = node_id(node.next) {
-                assert_eq!(self.node(next).prev, n);
-            }
-        }
-        assert_eq!(used().count(), self.len());
-        assert_eq!(used().filter(|(_, node)| node.wd != UNWATCHED).count(), self.by_wd.len());
-    }
 }
 
 impl Node {
@@ -472,6 +469,7 @@ impl Node {
             presence: Presence::Here,
             scan: Scan::None,
             met: 0,
+            flags: 0,
         }
     }
 }
@@ -485,3 +483,6 @@ fn node_id(raw: u32) -> Option<NodeId> {
 fn wd_hash(wd: Wd) -> u64 {
     u64::from(wd.0 as u32).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! Whose watch descriptor it is: what was met at a path becomes its node's once that is certain.
+//!
+//! A path is looked up on the disk of now, while the tree knows only what has been read from the queue. A rename that
+//! is not read yet may have put another directory there. So what was met counts if the queue was empty after the look,
+//! or if the same is met once more after the queue was read and nothing that was read has touched the path: until then
+//! the descriptor is provisional, and its records are dropped, for a listing follows. What contradicts the tree (another
+//! directory than the one that is known there, one that is known elsewhere, or none) must be met twice with an empty
+//! queue: the kernel makes a rename visible an instant before it queues its records.
+
+use super::tree::{Flag, Presence};
+use super::{Aftermath, NodeId, Scan, Sink, Watches};
+use crate::sys::inotify::{Mask, Wd};
+
+impl Watches {
+    /// A scan has added the watch of the directory at a node's path; `in_sync` if the queue was empty after that. The
+    /// answer is the node that the directory has, which after an overflow may be one that was known elsewhere; `None` if
+    /// that is not certain yet, and it will be asked for again.
+    pub fn watched(&mut self, node: NodeId, wd: Wd, scan: Scan, in_sync: bool) -> Option<NodeId> {
+        if self.tree.certain_wd(node) == Some(wd) {
+            self.doubts.retain(|(doubted, _)| *doubted != node);
+        } else if !self.is_certain(node, wd, in_sync) {
+            self.postpone(node, wd, scan);
+            return None;
+        }
+        Some(self.bind(node, wd, scan))
+    }
+
+    fn is_certain(&mut self, node: NodeId, wd: Wd, in_sync: bool) -> bool {
+        let known = self.tree.certain_wd(node);
+        let elsewhere =
+            |other: NodeId| other != node && self.tree.certain_wd(other).is_some() && !self.tree.is_lost(other);
+        let contradicts = known.is_some_and(|known| known != wd)
+            || self.tree.by_wd(wd).any(|other| elsewhere(other) && !self.moved_unseen(other, node));
+        if contradicts { self.is_confirmed(node, Some(wd), in_sync) } else { in_sync || self.tree.wd(node) == Some(wd) }
+    }
+
+    /// Whether this (no directory, if `None`) has been met at a node's path twice, each time with an empty queue.
+    pub(super) fn is_confirmed(&mut self, node: NodeId, met: Option<Wd>, in_sync: bool) -> bool {
+        let before = self.doubts.iter().position(|(doubted, _)| *doubted == node);
+        let before = before.map(|at| self.doubts.swap_remove(at).1);
+        let confirmed = in_sync && before == Some(met);
+        if !confirmed {
+            self.stale.extend(before.flatten());
+            self.doubts.extend(in_sync.then_some((node, met)));
+        }
+        confirmed
+    }
+
+    /// Whether this descriptor belongs to a directory, or may do so.
+    pub(super) fn is_in_use(&self, wd: Wd) -> bool {
+        self.tree.by_wd(wd).next().is_some() || self.doubts.iter().any(|(_, met)| *met == Some(wd))
+    }
+
+    fn postpone(&mut self, node: NodeId, wd: Wd, scan: Scan) {
+        // One that is not in use ends; one that is, or may be, is passed over then.
+        if self.tree.certain_wd(node).is_some() {
+            self.stale.push(wd);
+        } else {
+            self.stale.extend(self.tree.wd(node).filter(|before| *before != wd));
+            self.tree.set_wd(node, Some(wd));
+            self.tree.set_flag(node, Flag::Provisional, true);
+        }
+        self.later.push((node, scan));
+    }
+
+    fn bind(&mut self, node: NodeId, wd: Wd, scan: Scan) -> NodeId {
+        self.tree.forget_provisional(node);
+        let holders: Vec<NodeId> = self.tree.by_wd(wd).filter(|other| *other != node).collect();
+        let mut place = node;
+        for other in holders {
+            if self.tree.is_lost(other) {
+                // Whoever was lost does not hold it any more.
+                self.tree.set_wd(other, None);
+                self.tree.release(other);
+            } else if self.tree.flag(other, Flag::Provisional) {
+                self.tree.set_wd(other, None);
+            } else if self.moved_unseen(other, place) {
+                place = self.takes_place(other, place);
+            }
+            // Any other is the same directory by another way: a bind mount.
+        }
+        let before = self.tree.wd(place);
+        if before.is_some_and(|before| before != wd) {
+            self.replaced(place, scan);
+        } else if before.is_none() && scan == Scan::Recent && self.tree.presence(place) != Presence::Anchor {
+            // It is nowhere known: all that is in it is new.
+            self.want(place, Scan::Report);
+        }
+        self.tree.set_wd(place, Some(wd));
+        self.tree.set_met(place);
+        self.is_open(place);
+        self.way_is_open(place, scan, before != Some(wd));
+        place
+    }
+
+    /// Whether a directory was renamed from where `other` is to where `node` is, without a record.
+    fn moved_unseen(&self, other: NodeId, node: NodeId) -> bool {
+        let movable = |node| self.tree.presence(node) != Presence::Anchor;
+        self.recovering && !self.tree.is_met(other) && movable(other) && movable(node)
+    }
+
+    /// `other` is found where `node` was thought to be, which steps aside: it may be met elsewhere.
+    fn takes_place(&mut self, other: NodeId, node: NodeId) -> NodeId {
+        let (Some(parent), name) = (self.tree.parent(node), self.tree.name(node).to_vec()) else { return node };
+        let left = self.tree.parent(other).map(|dir| (dir, self.tree.name(other).to_vec()));
+        let waiting = self.tree.scan(other);
+        let unknown = self.tree.wd(node).is_none();
+        self.tree.lose(node, if unknown { Presence::Deleted } else { Presence::Aside });
+        self.aftermath.extend(unknown.then_some(Aftermath::Lost(node, Mask::DELETE)));
+        let (set, was_here) = (self.tree.set(other), self.tree.presence(other) == Presence::Here);
+        self.settle_in(other, parent, &name);
+        if let Some((dir, name)) = left.filter(|_| was_here && waiting != Scan::None) {
+            // The place that it has left was still to be looked at: something else may be there.
+            self.tree.set_scan(other, Scan::None);
+            if let Some(there) = self.tree.child_or_new(dir, &name) {
+                self.tree.set_set(there, set);
+                self.want(there, waiting);
+            }
+        }
+        self.tree.child(parent, &name).unwrap_or(node)
+    }
+
+    /// Another directory is in this one's place. What was below the old one is lost.
+    fn replaced(&mut self, node: NodeId, scan: Scan) {
+        self.stale.extend(self.tree.wd(node));
+        self.lose_below(node, Mask::DELETE);
+        if self.tree.presence(node) != Presence::Anchor && scan < Scan::Report {
+            self.want(node, Scan::Report);
+        }
+    }
+
+    /// On the way to a directory, there is another than the one that the tree has there; this is its watch.
+    pub fn met_a_stranger(&mut self, on_the_way: NodeId, wd: Wd, (node, scan): (NodeId, Scan)) {
+        self.stale.push(wd);
+        self.later.extend([(node, scan), (on_the_way, Scan::Watch)]);
+    }
+
+    /// What was queued has been read: what was not certain is looked at again.
+    pub fn queue_was_read(&mut self) {
+        self.try_again();
+    }
+
+    pub(super) fn try_again(&mut self) {
+        for (node, scan) in std::mem::take(&mut self.later) {
+            if !self.tree.is_lost(node) {
+                self.want(node, scan);
+            }
+        }
+    }
+
+    /// All has been scanned: what came from below a directory whose path was in doubt can be told, if it has one.
+    pub fn all_scanned(&mut self, sink: Sink<'_>) {
+        if !self.in_doubt.is_empty() && self.scans.is_empty() && self.later.is_empty() {
+            self.in_doubt.clear();
+            self.replay(sink);
+        }
+    }
+}
