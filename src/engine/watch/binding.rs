@@ -103,7 +103,7 @@ impl Watches {
     fn takes_place(&mut self, other: NodeId, node: NodeId) -> NodeId {
         let (Some(parent), name) = (self.tree.parent(node), self.tree.name(node).to_vec()) else { return node };
         let left = self.tree.parent(other).map(|dir| (dir, self.tree.name(other).to_vec()));
-        let waiting = self.tree.scan(other);
+        let waiting = self.take_pending(other);
         let unknown = self.tree.wd(node).is_none();
         self.tree.lose(node, if unknown { Presence::Deleted } else { Presence::Aside });
         self.aftermath.extend(unknown.then_some(Aftermath::Lost(node, Mask::DELETE)));
@@ -111,13 +111,23 @@ impl Watches {
         self.settle_in(other, parent, &name);
         if let Some((dir, name)) = left.filter(|_| was_here && waiting != Scan::None) {
             // The place that it has left was still to be looked at: something else may be there.
-            self.tree.set_scan(other, Scan::None);
             if let Some(there) = self.tree.child_or_new(dir, &name) {
                 self.tree.set_set(there, set);
                 self.want(there, waiting);
             }
         }
         self.tree.child(parent, &name).unwrap_or(node)
+    }
+
+    /// What is still to be done for a node at its place, and is not any more.
+    fn take_pending(&mut self, node: NodeId) -> Scan {
+        let of_node = |(waiting, scan): &(NodeId, Scan)| (*waiting == node).then_some(*scan);
+        let postponed = self.later.iter().filter_map(of_node).max().unwrap_or(Scan::None);
+        self.later.retain(|(waiting, _)| *waiting != node);
+        self.doubts.retain(|(doubted, _)| *doubted != node);
+        let pending = self.tree.scan(node).max(postponed);
+        self.tree.set_scan(node, Scan::None);
+        pending
     }
 
     /// Another directory is in this one's place. What was below the old one is lost.
