@@ -104,6 +104,13 @@ impl Daemon {
             self.list_on();
             return true;
         }
+        if let Some((dir, name)) = self.engine.watches.next_name_in_doubt() {
+            // What cannot be looked at any more has gone, or its directory has: their records tell.
+            let _ = self
+                .engine
+                .feed(self.now, |watches, sink| self.scanner.look_at(watches, &self.inotify, (dir, &name), sink));
+            return true;
+        }
         let Some((node, scan)) = self.engine.watches.next_scan() else { return false };
         let begun = self.engine.feed(self.now, |watches, _| self.scanner.begin(watches, &self.inotify, (node, scan)));
         if let Err(Miss::At(at, errno)) = begun {
@@ -115,7 +122,7 @@ impl Daemon {
     fn list_on(&mut self) {
         let since = self.degraded.since.unwrap_or(self.since).min(self.since);
         match self.engine.feed(self.now, |watches, sink| self.scanner.list_on(watches, since, sink)) {
-            Ok(Listed::All(node, Scan::Recent)) => self.look_for_files_of_tasks(node),
+            Ok(Listed::All(node, scan)) if scan >= Scan::Return => self.look_for_files_of_tasks(node),
             Ok(Listed::All(..) | Listed::More | Listed::Gone) | Err(Miss::Stranger) => {}
             Err(Miss::At(node, errno)) => {
                 let path = self.engine.watches.tree().path(node, b"");
@@ -127,9 +134,9 @@ impl Daemon {
 
     /// After an overflow: tasks whose file is gone get the IN_DELETE that was lost.
     fn look_for_files_of_tasks(&mut self, dir: NodeId) {
-        for name in self.engine.tasks().names_at(self.engine.watches.tree(), dir) {
-            if self.scanner.lacks(&name) {
-                self.engine.feed(self.now, |watches, sink| watches.vanished(dir, &name, sink));
+        for (name, is_dir) in self.engine.tasks().names_at(self.engine.watches.tree(), dir) {
+            if self.scanner.lacks(&name, is_dir) {
+                self.engine.feed(self.now, |watches, sink| watches.vanished(dir, &name, is_dir, sink));
             }
         }
     }

@@ -68,7 +68,7 @@ impl Scanner {
         let listed = scan != Scan::Watch;
         self.open(watches, inotify, (node, scan))?;
         let Some((last, dir)) = self.way.last_mut() else { return Ok(()) };
-        let miss = |errno| Miss::at(node, errno);
+        let miss = |errno| Miss::At(node, errno);
         fs::fchdir(dir.as_fd()).map_err(miss)?;
         self.at = Some(node);
         let watched = match inotify.watch_here(watches.mask(node), watches.may_narrow(node)) {
@@ -97,7 +97,7 @@ impl Scanner {
         let Some(parent) = watches.tree().parent(node) else { return Ok(false) };
         self.open_way(watches, inotify, (node, scan), parent)?;
         let Some((_, dir)) = self.way.last() else { return Ok(false) };
-        let miss = |errno| Miss::at(node, errno);
+        let miss = |errno| Miss::At(node, errno);
         let device = match self.links {
             _ if scan == Scan::Watch => None,
             Some((known, device)) if known == parent => device,
@@ -132,6 +132,26 @@ impl Scanner {
         Ok(true)
     }
 
+    /// Looks at a name that is in doubt.
+    pub fn look_at(
+        &mut self,
+        watches: &mut Watches,
+        inotify: &Inotify,
+        (dir, name): (NodeId, &[u8]),
+        sink: Sink<'_>,
+    ) -> Result<(), Miss> {
+        self.open_way(watches, inotify, (dir, Scan::Watch), dir)?;
+        let Some((_, at)) = self.way.last() else { return Ok(()) };
+        let found = match fs::stat(at.as_fd(), name) {
+            Ok(stat) => stat,
+            Err(Errno::ENOENT) => return Ok(()),
+            Err(errno) => return Err(Miss::At(dir, errno)),
+        };
+        let found = look_at(at.as_fd(), Entry { name, kind: found.kind }, true, Scan::Report, 0);
+        watches.name_found(dir, found, sink);
+        Ok(())
+    }
+
     /// Whether a listing is not finished.
     pub fn is_listing(&self) -> bool {
         self.listing.is_some()
@@ -145,7 +165,7 @@ impl Scanner {
         else {
             return Ok(Listed::Gone);
         };
-        if !self.reader.fill(dir.as_fd()).map_err(|errno| Miss::at(node, errno))? {
+        if !self.reader.fill(dir.as_fd()).map_err(|errno| Miss::At(node, errno))? {
             return Ok(Listed::All(node, scan));
         }
         for entry in self.reader.entries() {
@@ -155,9 +175,12 @@ impl Scanner {
         Ok(Listed::More)
     }
 
-    /// Whether the directory that was listed last has no file of this name.
-    pub fn lacks(&self, name: &[u8]) -> bool {
-        self.way.last().is_some_and(|(_, dir)| fs::stat(dir.as_fd(), name).err() == Some(Errno::ENOENT))
+    /// Whether the directory that was listed last has no file, or directory, of this name.
+    pub fn lacks(&self, name: &[u8], is_dir: bool) -> bool {
+        self.way.last().is_some_and(|(_, dir)| match fs::stat(dir.as_fd(), name) {
+            Ok(found) => (found.kind == Kind::Directory) != is_dir,
+            Err(errno) => errno == Errno::ENOENT,
+        })
     }
 
     /// Ends a batch: nothing stays open but what is being listed, and the working directory is `/`, so that no mount is
@@ -226,7 +249,7 @@ impl Scanner {
             Some((_, parent)) if node != ROOT => fs::open(parent.as_fd(), tree.name(node), how),
             _ => fs::open(CWD, b"/", how),
         };
-        let opened = opened.map_err(|errno| Miss::at(node, errno))?;
+        let opened = opened.map_err(|errno| Miss::At(node, errno))?;
         if self.at == Some(node) {
             // It may be another one by now.
             self.at = None;
@@ -248,7 +271,7 @@ impl Scanner {
         node: NodeId,
     ) -> Result<(), Miss> {
         let (Some(known), Some((_, dir))) = (watches.tree().certain_wd(node), self.way.last()) else { return Ok(()) };
-        let miss = |errno| Miss::at(node, errno);
+        let miss = |errno| Miss::At(node, errno);
         fs::fchdir(dir.as_fd()).map_err(miss)?;
         self.at = Some(node);
         let met = inotify.watch_here(watches.mask(node), false).map_err(miss)?;
@@ -268,12 +291,6 @@ pub enum Miss {
     At(NodeId, Errno),
     /// There is another one on the way; it will be asked for again.
     Stranger,
-}
-
-impl Miss {
-    fn at(node: NodeId, errno: Errno) -> Miss {
-        Miss::At(node, errno)
-    }
 }
 
 /// What there is to say of an entry; `closely` if its being written to or changed matters.

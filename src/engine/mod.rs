@@ -6,8 +6,9 @@ pub mod task;
 pub mod watch;
 
 use crate::sys::clock::Tick;
+use crate::sys::inotify::Mask;
 use task::{Effect, TaskRef, Tasks};
-use watch::{Aftermath, Event, NodeId, Sink, Watches};
+use watch::{Aftermath, Event, MapId, NodeId, Sink, Watches};
 
 /// Watches and tasks, and what is to be done by their word.
 pub struct Engine {
@@ -49,11 +50,11 @@ impl Engine {
         while let Some(aftermath) = watches.next_aftermath() {
             let (Aftermath::Lost(top, _) | Aftermath::Moved(top)) = aftermath;
             for node in watches.tree().subtree(top) {
-                for name in tasks.names_at(watches.tree(), node) {
+                for (name, is_dir) in tasks.names_at(watches.tree(), node) {
                     let maps = watches.maps_at(node, &name);
                     match aftermath {
                         Aftermath::Lost(_, mask) => {
-                            let event = synthetic(node, &name, mask, &maps);
+                            let event = synthetic(node, (&name, is_dir), mask, &maps);
                             tasks.event(now, watches.tree_mut(), &event, effects);
                         }
                         Aftermath::Moved(_) => tasks.match_again(watches.tree_mut(), node, &name, &maps, effects),
@@ -92,10 +93,13 @@ impl Engine {
     }
 }
 
-/// An event that no record tells: the file's directory is gone, and so is the file at this path.
-fn synthetic<'a>(dir: NodeId, name: &'a [u8], mask: crate::sys::inotify::Mask, maps: &'a [watch::MapId]) -> Event<'a> {
-    Event { mask, dir, name, is_dir: false, below: false, maps, source: None, from_scan: true }
+/// An event that no record tells: the directory is gone, and so is what this name had in it.
+fn synthetic<'a>(dir: NodeId, (name, is_dir): (&'a [u8], bool), mask: Mask, maps: &'a [MapId]) -> Event<'a> {
+    let mask = if is_dir { mask.with(Mask::ISDIR) } else { mask };
+    Event { mask, dir, name, is_dir, below: false, maps, source: None, from_scan: true }
 }
 
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;

@@ -312,9 +312,10 @@ impl Tasks {
         self.slab.len()
     }
 
-    /// The names of a directory for which there are tasks, each once.
-    pub fn names_at(&self, tree: &Tree, dir: NodeId) -> Vec<Box<[u8]>> {
-        let mut names: Vec<Box<[u8]>> = self.slab.of_node(tree, dir).map(|(_, task)| task.name.clone()).collect();
+    /// The names of a directory for which there are tasks, and whether those are a directory's; each once.
+    pub fn names_at(&self, tree: &Tree, dir: NodeId) -> Vec<(Box<[u8]>, bool)> {
+        let tasks = self.slab.of_node(tree, dir);
+        let mut names: Vec<_> = tasks.map(|(_, task)| (task.name.clone(), task.mask.any(Mask::ISDIR))).collect();
         names.sort();
         names.dedup();
         names

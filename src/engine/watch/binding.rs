@@ -11,13 +11,26 @@ use super::tree::{Flag, Presence};
 use super::{Aftermath, NodeId, Scan, Sink, Watches};
 use crate::sys::inotify::{Mask, Wd};
 
+/// What was met at a node's path and contradicts the tree.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Doubt {
+    node: NodeId,
+    /// A directory with this descriptor, or none.
+    met: Option<Wd>,
+    /// The queue was empty after that.
+    in_sync: bool,
+}
+
 impl Watches {
     /// A scan has added the watch of the directory at a node's path; `in_sync` if the queue was empty after that. The
     /// answer is the node that the directory has, which after an overflow may be one that was known elsewhere; `None` if
     /// that is not certain yet, and it will be asked for again.
     pub fn watched(&mut self, node: NodeId, wd: Wd, scan: Scan, in_sync: bool) -> Option<NodeId> {
         if self.tree.certain_wd(node) == Some(wd) {
-            self.doubts.retain(|(doubted, _)| *doubted != node);
+            self.forget_doubt(node);
+            if in_sync {
+                self.was_overwritten(node);
+            }
         } else if !self.is_certain(node, wd, in_sync) {
             self.postpone(node, wd, scan);
             return None;
@@ -36,26 +49,42 @@ impl Watches {
 
     /// Whether this (no directory, if `None`) has been met at a node's path twice, each time with an empty queue.
     pub(super) fn is_confirmed(&mut self, node: NodeId, met: Option<Wd>, in_sync: bool) -> bool {
-        let before = self.doubts.iter().position(|(doubted, _)| *doubted == node);
-        let before = before.map(|at| self.doubts.swap_remove(at).1);
-        let confirmed = in_sync && before == Some(met);
-        if !confirmed {
-            self.stale.extend(before.flatten());
-            self.doubts.extend(in_sync.then_some((node, met)));
+        let before = self.doubts.iter().position(|doubt| doubt.node == node);
+        let before = before.map(|at| self.doubts.swap_remove(at));
+        let same = before.filter(|before| before.met == met);
+        if same.is_some_and(|before| before.in_sync && in_sync) {
+            return true;
         }
-        confirmed
+        // Its watch stays meanwhile: ending it would fill the queue again.
+        self.stale.extend(before.filter(|before| before.met != met).and_then(|before| before.met));
+        self.doubts.push(Doubt { node, met, in_sync });
+        false
+    }
+
+    pub(super) fn forget_doubt(&mut self, node: NodeId) {
+        self.forget_doubts(|doubt| doubt.node == node);
+    }
+
+    /// What is lost is not doubted any more.
+    pub(super) fn forget_doubts_of_the_lost(&mut self) {
+        let lost: Vec<NodeId> = self.doubts.iter().map(|doubt| doubt.node).filter(|n| self.tree.is_lost(*n)).collect();
+        if !lost.is_empty() {
+            self.forget_doubts(|doubt| lost.contains(&doubt.node));
+        }
+    }
+
+    fn forget_doubts(&mut self, which: impl Fn(&Doubt) -> bool) {
+        self.stale.extend(self.doubts.iter().filter(|doubt| which(doubt)).filter_map(|doubt| doubt.met));
+        self.doubts.retain(|doubt| !which(doubt));
     }
 
     /// Whether this descriptor belongs to a directory, or may do so.
     pub(super) fn is_in_use(&self, wd: Wd) -> bool {
-        self.tree.by_wd(wd).next().is_some() || self.doubts.iter().any(|(_, met)| *met == Some(wd))
+        self.tree.by_wd(wd).next().is_some() || self.doubts.iter().any(|doubt| doubt.met == Some(wd))
     }
 
     fn postpone(&mut self, node: NodeId, wd: Wd, scan: Scan) {
-        // One that is not in use ends; one that is, or may be, is passed over then.
-        if self.tree.certain_wd(node).is_some() {
-            self.stale.push(wd);
-        } else {
+        if self.tree.certain_wd(node).is_none() {
             self.stale.extend(self.tree.wd(node).filter(|before| *before != wd));
             self.tree.set_wd(node, Some(wd));
             self.tree.set_flag(node, Flag::Provisional, true);
@@ -73,7 +102,7 @@ impl Watches {
                 self.tree.set_wd(other, None);
                 self.tree.release(other);
             } else if self.tree.flag(other, Flag::Provisional) {
-                self.tree.set_wd(other, None);
+                self.tree.forget_provisional(other);
             } else if self.moved_unseen(other, place) {
                 place = self.takes_place(other, place);
             }
@@ -89,6 +118,7 @@ impl Watches {
         self.tree.set_wd(place, Some(wd));
         self.tree.set_met(place);
         self.is_open(place);
+        self.was_overwritten(place);
         self.way_is_open(place, scan, before != Some(wd));
         place
     }
@@ -104,6 +134,7 @@ impl Watches {
         let (Some(parent), name) = (self.tree.parent(node), self.tree.name(node).to_vec()) else { return node };
         let left = self.tree.parent(other).map(|dir| (dir, self.tree.name(other).to_vec()));
         let waiting = self.take_pending(other);
+        self.has_arrived(other);
         let unknown = self.tree.wd(node).is_none();
         self.tree.lose(node, if unknown { Presence::Deleted } else { Presence::Aside });
         self.aftermath.extend(unknown.then_some(Aftermath::Lost(node, Mask::DELETE)));
@@ -124,7 +155,7 @@ impl Watches {
         let of_node = |(waiting, scan): &(NodeId, Scan)| (*waiting == node).then_some(*scan);
         let postponed = self.later.iter().filter_map(of_node).max().unwrap_or(Scan::None);
         self.later.retain(|(waiting, _)| *waiting != node);
-        self.doubts.retain(|(doubted, _)| *doubted != node);
+        self.forget_doubt(node);
         let pending = self.tree.scan(node).max(postponed);
         self.tree.set_scan(node, Scan::None);
         pending

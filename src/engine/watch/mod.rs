@@ -23,6 +23,7 @@ use crate::parts::pattern::Pattern;
 use crate::sys::Errno;
 use crate::sys::fs::Kind;
 use crate::sys::inotify::{Mask, Record, Wd};
+use binding::Doubt;
 use moves::Moves;
 use set::Sets;
 use shut::Denied;
@@ -149,8 +150,8 @@ pub struct Watches {
     missing: Vec<Missing>,
     /// Directories that are looked at again when more of the queue has been read.
     later: Vec<(NodeId, Scan)>,
-    /// What was met, with an empty queue, that contradicts the tree.
-    doubts: Vec<(NodeId, Option<Wd>)>,
+    /// What was met that contradicts the tree.
+    doubts: Vec<Doubt>,
     /// Configured paths' directories that were renamed themselves, and are looked at again.
     in_doubt: Vec<NodeId>,
     /// Directories that wait for permission.
@@ -252,7 +253,8 @@ impl Watches {
             self.stale.push(record.wd);
         }
         for node in nodes {
-            if self.tree.flag(node, Flag::Provisional) {
+            if self.tree.flag(node, Flag::Provisional) || !self.tree.path_is_known(node) {
+                // What happens there is found by the scan that is to come.
                 if record.mask.any(Mask::IGNORED) {
                     self.tree.set_wd(node, None);
                 }
@@ -267,7 +269,7 @@ impl Watches {
 
     /// Events are lost: each watch's map may say what to do about it.
     fn overflow(&mut self, sink: Sink<'_>) {
-        self.give_up_waiting(sink);
+        self.drop_open_pairs(sink);
         self.recover();
         for root in &self.roots {
             let name = self.tree.name(root.node).to_vec();
@@ -340,7 +342,7 @@ impl Watches {
             (_, false) => self.deliver(node, name, record.mask, None, false, sink),
         }
         if record.mask.any(Mask::ISDIR) && record.mask.any(Mask::DELETE) {
-            self.tree.child(node, name).into_iter().for_each(|child| self.deleted(child));
+            self.tree.child(node, name).into_iter().for_each(|child| self.gone_by_record(child));
         } else if record.mask.any(Mask::ISDIR) && record.mask.any(Mask::CREATE) {
             self.directory_found(node, name, Scan::Report);
         }
@@ -385,6 +387,7 @@ impl Watches {
         from_scan: bool,
         sink: Sink<'_>,
     ) {
+        self.deliver_departure_from(dir, name, sink);
         let is_dir = mask.any(Mask::ISDIR);
         let dir_maps = self.maps_of(dir, name);
         if !dir_maps.is_empty() {

@@ -6,7 +6,7 @@
 //! (the records are FROM a, TO b, FROM b, TO a); if it was empty and overwritten, its own IN_IGNORED says so.
 
 use super::tree::Presence;
-use super::{Aftermath, Event, MapId, NodeId, RootId, Scan, Sink, Watches};
+use super::{Aftermath, Event, Found, MapId, NodeId, RootId, Scan, Sink, Watches};
 use crate::sys::clock::Tick;
 use crate::sys::inotify::{Mask, Record, Wd};
 
@@ -14,8 +14,9 @@ use crate::sys::inotify::{Mask, Record, Wd};
 /// after the other within one rename(2), so this is long.
 const PATIENCE: u64 = 20;
 
-/// First halves that are kept for their second half's `source`. Others come between by few.
-const MOST_FIRST_HALVES: usize = 16;
+/// First halves that are kept for their second half's `source`, and second halves for what follows from them. Others
+/// come between by few.
+const MOST_HALVES: usize = 16;
 
 /// What is known of renames that are not complete.
 #[derive(Default)]
@@ -24,10 +25,15 @@ pub struct Moves {
     held: Vec<Held>,
     /// Of what is not watched itself: files, and directories that no watch wants.
     first_halves: Vec<(u32, Vec<u8>)>,
+    /// Names that something was renamed to.
+    second_halves: Vec<(u32, NodeId, Vec<u8>)>,
+    /// Names that may have something else than the last records of them say.
+    in_doubt: Vec<(NodeId, Vec<u8>)>,
     give_up_at: Option<Tick>,
 }
 
 /// A watched directory that is set aside.
+#[derive(Clone)]
 struct Departure {
     node: NodeId,
     /// `None` if it was renamed onto, and may be on its way in an exchange.
@@ -35,6 +41,8 @@ struct Departure {
     mask: Mask,
     dir: NodeId,
     name: Vec<u8>,
+    /// The event of its first half has been given out.
+    told: bool,
 }
 
 /// A record from below a directory that is set aside.
@@ -77,9 +85,50 @@ impl Watches {
         }
     }
 
+    /// A rename away from a name that something has just been renamed to is either that going on, or half of an exchange
+    /// with what was there before: then the name is not free, though that is the last that is told of it. A look tells.
+    fn remember_halves(&mut self, dir: NodeId, name: &[u8], record: &Record<'_>) {
+        let moves = &mut self.moves;
+        if record.mask.any(Mask::MOVED_TO) {
+            if moves.second_halves.len() == MOST_HALVES {
+                moves.second_halves.remove(0);
+            }
+            moves.second_halves.push((record.cookie, dir, name.to_vec()));
+            return;
+        }
+        // The kernel numbers renames one after the other; others' may come between.
+        let just_before = |cookie: u32| (1..=MOST_HALVES as u32).contains(&record.cookie.wrapping_sub(cookie));
+        let came =
+            |(cookie, to, as_name): &(u32, NodeId, Vec<u8>)| *to == dir && as_name == name && just_before(*cookie);
+        if moves.second_halves.iter().any(came) {
+            moves.in_doubt.push((dir, name.to_vec()));
+        }
+    }
+
+    /// The next name to be looked at, for what it has now is not certain; [`Watches::name_found`] is owed if there is
+    /// something.
+    pub fn next_name_in_doubt(&mut self) -> Option<(NodeId, Vec<u8>)> {
+        loop {
+            let (dir, name) = self.moves.in_doubt.pop()?;
+            if !self.tree.is_lost(dir) && self.tree.path_is_known(dir) {
+                return Some((dir, name));
+            }
+        }
+    }
+
+    /// A name that was in doubt has this.
+    pub fn name_found(&mut self, dir: NodeId, found: Found<'_>, sink: Sink<'_>) {
+        self.deliver_found(dir, Scan::Report, found, sink);
+    }
+
+    pub(super) fn has_names_in_doubt(&self) -> bool {
+        !self.moves.in_doubt.is_empty()
+    }
+
     /// A file's rename: its first half is told at once, its second with the path that the first had.
     pub(super) fn file_renamed(&mut self, dir: NodeId, name: &[u8], record: &Record<'_>, sink: Sink<'_>) {
         let mut source = None;
+        self.remember_halves(dir, name, record);
         if record.mask.any(Mask::MOVED_FROM) {
             self.keep_first_half(record.cookie, dir, name);
         } else {
@@ -89,7 +138,7 @@ impl Watches {
     }
 
     fn keep_first_half(&mut self, cookie: u32, dir: NodeId, name: &[u8]) {
-        if self.moves.first_halves.len() == MOST_FIRST_HALVES {
+        if self.moves.first_halves.len() == MOST_HALVES {
             self.moves.first_halves.remove(0);
         }
         self.moves.first_halves.push((cookie, self.tree.path(dir, name)));
@@ -102,6 +151,7 @@ impl Watches {
 
     /// The first half of a directory's rename.
     pub(super) fn directory_departs(&mut self, dir: NodeId, name: &[u8], record: &Record<'_>, sink: Sink<'_>) {
+        self.remember_halves(dir, name, record);
         let exchanged = |d: &&mut Departure| d.cookie.is_none() && d.dir == dir && d.name == name;
         if let Some(departure) = self.moves.departures.iter_mut().find(exchanged) {
             (departure.cookie, departure.mask) = (Some(record.cookie), record.mask);
@@ -121,19 +171,20 @@ impl Watches {
 
     fn set_aside(&mut self, node: NodeId, cookie: Option<u32>, mask: Mask, dir: NodeId, name: &[u8]) {
         self.tree.lose(node, Presence::Aside);
-        self.moves.departures.push(Departure { node, cookie, mask, dir, name: name.to_vec() });
+        self.forget_doubt(node);
+        self.moves.departures.push(Departure { node, cookie, mask, dir, name: name.to_vec(), told: false });
         self.moves.give_up_at = None;
     }
 
     /// The second half of a directory's rename.
     pub(super) fn directory_arrives(&mut self, dir: NodeId, name: &[u8], record: &Record<'_>, sink: Sink<'_>) {
+        self.remember_halves(dir, name, record);
         let first = self.moves.departures.iter().position(|d| d.cookie == Some(record.cookie));
         let departure = first.map(|at| self.moves.departures.remove(at));
         let occupant = self.tree.child(dir, name).filter(|node| self.tree.presence(*node) == Presence::Here);
         // A scan was faster, and has met the directory under its new name already: the scan's node is the true one.
-        let met = departure.as_ref().is_some_and(|d| {
-            occupant.is_some_and(|o| self.tree.wd(o).is_some() && self.tree.certain_wd(o) == self.tree.wd(d.node))
-        });
+        let known = occupant.and_then(|occupant| self.tree.certain_wd(occupant));
+        let met = departure.as_ref().is_some_and(|d| known.is_some() && known == self.tree.wd(d.node));
         if let Some(occupant) = occupant.filter(|_| !met) {
             self.set_aside(occupant, None, Mask::DELETE, dir, name);
         }
@@ -144,7 +195,9 @@ impl Watches {
             return;
         };
         let source = self.tree.path(departure.dir, &departure.name);
-        self.deliver_departure(&departure, false, sink);
+        if !departure.told {
+            self.deliver_departure(&departure, sink);
+        }
         self.deliver(dir, name, record.mask, Some(&source), false, sink);
         if met {
             self.tree.set_wd(departure.node, None);
@@ -155,14 +208,53 @@ impl Watches {
         self.replay(sink);
     }
 
-    fn deliver_departure(&mut self, departure: &Departure, below: bool, sink: Sink<'_>) {
+    /// A scan has met a directory that was on its way.
+    pub(super) fn has_arrived(&mut self, node: NodeId) {
+        self.moves.departures.retain(|departure| departure.node != node);
+    }
+
+    /// It is certain that this directory has its name: what was set aside for it was not exchanged with it.
+    pub(super) fn was_overwritten(&mut self, by: NodeId) {
+        if self.moves.departures.is_empty() {
+            return;
+        }
+        let (dir, name) = (self.tree.parent(by), self.tree.name(by));
+        let is_it = |d: &Departure| d.cookie.is_none() && Some(d.dir) == dir && d.name == name;
+        if let Some(at) = self.moves.departures.iter().position(is_it) {
+            let overwritten = self.moves.departures.remove(at);
+            self.gone_by_record(overwritten.node);
+        }
+    }
+
+    /// A record says that a directory is gone, or that another was renamed onto it. While lost events are looked for, the
+    /// record may be of one that nobody has seen, and the known one may be met elsewhere.
+    pub(super) fn gone_by_record(&mut self, node: NodeId) {
+        if self.recovering && !self.tree.is_met(node) && self.tree.certain_wd(node).is_some() {
+            self.tree.lose(node, Presence::Aside);
+        } else {
+            self.deleted(node);
+        }
+    }
+
+    /// Something else has this name now: that the directory of this name went comes before what is to be told of it.
+    pub(super) fn deliver_departure_from(&mut self, dir: NodeId, name: &[u8], sink: Sink<'_>) {
+        let left = |d: &&mut Departure| d.cookie.is_some() && !d.told && d.dir == dir && d.name == name;
+        if let Some(departure) = self.moves.departures.iter_mut().find(left) {
+            departure.told = true;
+            let departure = departure.clone();
+            self.deliver_departure(&departure, sink);
+        }
+    }
+
+    /// What lies below goes with it, and is told of when it is known where to.
+    fn deliver_departure(&mut self, departure: &Departure, sink: Sink<'_>) {
         let maps = self.maps_of(departure.dir, &departure.name);
         let event = Event {
             mask: departure.mask,
             dir: departure.dir,
             name: &departure.name,
             is_dir: true,
-            below,
+            below: false,
             maps: &maps,
             source: None,
             from_scan: false,
@@ -197,6 +289,9 @@ impl Watches {
         } else if picky {
             // What was excluded there may not be here.
             self.want(node, Scan::List);
+        } else if self.recovering && !self.tree.is_met(node) {
+            // Whoever looked for what was lost has not come by.
+            self.want(node, Scan::Recent);
         } else {
             // If it was renamed between its IN_CREATE and its scan, the scan may have met another under its old name.
             self.want(node, Scan::Watch);
@@ -237,8 +332,7 @@ impl Watches {
 
     /// The queue has run empty: from now on patience with missing halves, and with what is not certain, is limited.
     pub fn queue_is_empty(&mut self, now: Tick) {
-        let waiting = !(self.moves.departures.is_empty() && self.later.is_empty());
-        if waiting && self.moves.give_up_at.is_none() {
+        if self.is_in_doubt() && self.moves.give_up_at.is_none() {
             self.moves.give_up_at = Some(Tick(now.0.saturating_add(PATIENCE + 1)));
         }
     }
@@ -254,13 +348,35 @@ impl Watches {
         self.try_again();
         for departure in std::mem::take(&mut self.moves.departures) {
             if departure.cookie.is_some() {
-                self.deliver_departure(&departure, true, sink);
+                if !departure.told {
+                    self.deliver_departure(&departure, sink);
+                }
                 self.moved_out(departure.node);
             } else {
+                self.gone_by_record(departure.node);
+            }
+        }
+        self.replay(sink);
+    }
+
+    /// Events are lost: second halves may be among them. What is set aside stays so, until it is met or all else is.
+    pub(super) fn drop_open_pairs(&mut self, sink: Sink<'_>) {
+        self.moves.give_up_at = None;
+        for departure in std::mem::take(&mut self.moves.departures) {
+            if departure.cookie.is_some() && !departure.told {
+                self.deliver_departure(&departure, sink);
+            }
+            if self.tree.certain_wd(departure.node).is_none() {
+                // Nothing can tell it when it is met.
                 self.deleted(departure.node);
             }
         }
         self.replay(sink);
+    }
+
+    /// Whether second halves are waited for.
+    pub(super) fn has_open_pairs(&self) -> bool {
+        !self.moves.departures.is_empty()
     }
 
     /// The maps of what hangs on a lost or renamed directory.

@@ -20,8 +20,9 @@ impl Watches {
 
     /// The next watch to be removed; all of them are, before anything is scanned.
     pub fn next_unwatch(&mut self) -> Option<Wd> {
+        self.forget_doubts_of_the_lost();
         loop {
-            let wd = match self.stale.pop() {
+            let wd = match self.stale.pop().or_else(|| self.tree.next_dropped()) {
                 Some(stale) => Some(stale),
                 None => self.next_to_leave()?,
             };
@@ -48,8 +49,9 @@ impl Watches {
 
     /// Whether [`Watches::next_unwatch`] or [`Watches::next_scan`] may have something.
     pub fn has_work(&self) -> bool {
-        let recovered = self.recovering && self.later.is_empty();
-        !(self.scans.is_empty() && self.leaving.is_empty() && self.stale.is_empty()) || recovered
+        let recovered = self.recovering && !self.is_in_doubt();
+        let unwatches = !(self.leaving.is_empty() && self.stale.is_empty()) || self.tree.has_dropped();
+        unwatches || recovered || self.has_names_in_doubt() || !self.scans.is_empty()
     }
 
     /// The next directory to be watched, and whether to list it. Children come next after their parent.
@@ -63,18 +65,21 @@ impl Watches {
             if self.tree.path_is_known(node) {
                 return Some((node, scan));
             }
-            self.later.push((node, scan));
+            if self.has_open_pairs() {
+                self.later.push((node, scan));
+            }
+            // Else it lies below what is set aside until it is met, and is listed then.
         }
-        if self.later.is_empty() {
+        if !self.is_in_doubt() {
             self.finish_recovery();
             self.started = true;
         }
         None
     }
 
-    /// Whether a directory is waited for that may have to be looked at again.
+    /// Whether something hangs on what is still to be read, or on nothing being there to be read.
     pub fn is_in_doubt(&self) -> bool {
-        !self.later.is_empty()
+        self.has_open_pairs() || !self.later.is_empty()
     }
 
     /// Whether symbolic links are followed on the way to a directory: as far as its path was configured.
@@ -136,7 +141,7 @@ impl Watches {
 
     /// What the kernel would have told: IN_CREATE, then IN_CLOSE_WRITE of a file that nobody writes to any more. What has
     /// been there for long, at the first scan or a return, concerns only those watches that want to know it.
-    fn deliver_found(&mut self, dir: NodeId, scan: Scan, found: Found<'_>, sink: Sink<'_>) {
+    pub(super) fn deliver_found(&mut self, dir: NodeId, scan: Scan, found: Found<'_>, sink: Sink<'_>) {
         let (is_dir, closed) = (found.kind == Kind::Directory, found.kind == Kind::File && !found.written_to);
         let created = if is_dir { Mask::CREATE.with(Mask::ISDIR) } else { Mask::CREATE };
         let name = found.name;
@@ -145,6 +150,7 @@ impl Watches {
                 self.deliver(dir, name, mask, None, true, sink);
                 continue;
             }
+            self.deliver_departure_from(dir, name, sink);
             let maps = self.existing_maps_of(dir, name);
             let event = Event { mask, dir, name, is_dir, below: true, maps: &maps, source: None, from_scan: true };
             if !maps.is_empty() {
@@ -153,9 +159,10 @@ impl Watches {
         }
     }
 
-    /// After lost events: there are tasks for a file that is not there.
-    pub fn vanished(&mut self, dir: NodeId, name: &[u8], sink: Sink<'_>) {
-        self.deliver(dir, name, Mask::DELETE, None, true, sink);
+    /// After lost events: there are tasks for a file, or a directory, that is not there.
+    pub fn vanished(&mut self, dir: NodeId, name: &[u8], is_dir: bool, sink: Sink<'_>) {
+        let mask = if is_dir { Mask::DELETE.with(Mask::ISDIR) } else { Mask::DELETE };
+        self.deliver(dir, name, mask, None, true, sink);
     }
 
     /// A directory is there: at the start, or because it has appeared. Whoever wants such ones watches it.
@@ -211,11 +218,17 @@ impl Watches {
         }
         for node in self.tree.subtree(ROOT) {
             let unmet = !self.tree.is_met(node) && self.tree.presence(node) != Presence::Anchor;
-            if unmet && !self.tree.is_lost(node) {
-                self.tree.lose(node, Presence::Deleted);
-                self.leaving.extend(self.tree.subtree(node));
-                self.aftermath.push(Aftermath::Lost(node, Mask::DELETE));
+            // What was set aside may have left a directory that is lost.
+            if unmet && (self.tree.presence(node) == Presence::Aside || !self.tree.is_lost(node)) {
+                self.gone_unseen(node);
             }
         }
+    }
+
+    /// A directory is not there any more, and no record has said so: it may live elsewhere, and its watches are to end.
+    pub(super) fn gone_unseen(&mut self, node: NodeId) {
+        self.tree.lose(node, Presence::MovedOut);
+        self.leaving.extend(self.tree.subtree(node));
+        self.aftermath.push(Aftermath::Lost(node, Mask::DELETE));
     }
 }

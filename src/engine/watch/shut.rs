@@ -38,9 +38,11 @@ impl Watches {
                 return self.is_missing(node);
             }
             self.is_a_file(node);
-        } else if self.tree.certain_wd(node).is_none() || self.is_confirmed(node, None, in_sync) {
+        } else if self.tree.certain_wd(node).is_none() {
             // Gone again, or replaced: its own records tell, or have told.
             self.deleted(node);
+        } else if self.is_confirmed(node, None, in_sync) {
+            self.gone_unseen(node);
         } else {
             self.later.push((node, scan));
         }

@@ -96,6 +96,8 @@ pub struct Tree {
     by_wd: Index,
     seed: u64,
     recovery: u8,
+    /// Provisional watch descriptors that nobody has claimed.
+    dropped: Vec<Wd>,
 }
 
 impl Tree {
@@ -109,6 +111,7 @@ impl Tree {
             by_wd: Index::default(),
             seed,
             recovery: 0,
+            dropped: Vec::new(),
         };
         let name = tree.names.put(b"").unwrap_or(NameAt::EMPTY);
         tree.nodes.push(Node { presence: Presence::Anchor, ..Node::new(NONE, name) });
@@ -217,8 +220,19 @@ impl Tree {
     /// What was met at its path may be another's: the path is not the same any more.
     pub fn forget_provisional(&mut self, id: NodeId) {
         if self.flag(id, Flag::Provisional) {
+            self.dropped.extend(self.wd(id));
             self.set_wd(id, None);
         }
+    }
+
+    /// A provisional watch descriptor that was dropped; it may be in use again.
+    pub fn next_dropped(&mut self) -> Option<Wd> {
+        self.dropped.pop()
+    }
+
+    /// Whether there are such.
+    pub fn has_dropped(&self) -> bool {
+        !self.dropped.is_empty()
     }
 
     /// Whether this is said of it.
