@@ -1,0 +1,290 @@
+//! One run: a daemon of its own, the operations of a plan, and the comparison of what it says in the end with the model.
+
+use crate::common::{Daemon, Scratch, comes_true, dogwatch};
+use crate::disk::Disk;
+use crate::expect::{Model, Task};
+use crate::limit;
+use crate::plan::{Op, Place, Plan, ROOTS, Setting, Step};
+use rustix::process::Signal;
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
+
+/// What a run came to.
+#[derive(Default)]
+pub struct Outcome {
+    pub operations: usize,
+    pub events: usize,
+    pub tasks: usize,
+    pub overflows: usize,
+    /// What is wrong, with the end of the log.
+    pub failure: Option<String>,
+}
+
+/// No turn of the daemon takes as long, however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const DONE: &str = ": cancelled: dogwatch ends before it is due";
+const SCHEDULERS: [&str; 2] = ["all", "closed"];
+
+fn config(setting: Setting) -> String {
+    let mut text = "[daemon]\nshutdown_timeout = 0\nlog = stderr debug\n".to_owned();
+    for (root, name) in ROOTS.iter().enumerate().take(2) {
+        text += &format!(
+            "[scheduler all{root}]\nexec = /bin/true\ndelay = 1h\ndirs = yes\n\
+             [scheduler closed{root}]\nexec = /bin/true\ndelay = 1h\ndirs = no\n\
+             [event_map map{root}]\nIN_CREATE, IN_MOVED_TO = all{root}\nIN_CLOSE_WRITE = all{root}, closed{root}\n\
+             IN_DELETE, IN_MOVED_FROM = cancel all{root}, cancel closed{root}\n\
+             [watch watch{root}]\npath = @DIR/{name}\nevent_map = map{root}\nrec = yes\nauto_add = yes\nexisting = {}\n",
+            if setting.existing { "yes" } else { "no" }
+        );
+        if setting.exclude[root] {
+            text += &format!("exclude = ^@DIR/{name}/(.*/)?no[^/]*(/|$)\n");
+        }
+    }
+    text
+}
+
+/// Runs a plan.
+pub fn run(plan: &Plan) -> Outcome {
+    let scratch = Scratch::new();
+    let disk = Disk::new(&scratch.path(""));
+    let mut run = Run { scratch, disk, model: Model::new(plan.setting), daemon: None, outcome: Outcome::default() };
+    let result = run.steps(plan).and_then(|()| run.finish(plan.setting));
+    if let Err(what) = result {
+        let log = run.daemon.as_ref().map(Daemon::log).unwrap_or_default();
+        let last = log.lines().count().saturating_sub(60);
+        let tail: Vec<&str> = log.lines().skip(last).collect();
+        run.outcome.failure = Some(format!("{what}\nthe end of the log:\n{}", tail.join("\n")));
+    }
+    run.outcome
+}
+
+struct Run {
+    scratch: Scratch,
+    disk: Disk,
+    model: Model,
+    daemon: Option<Daemon>,
+    outcome: Outcome,
+}
+
+impl Run {
+    fn steps(&mut self, plan: &Plan) -> Result<(), String> {
+        let mut rest = &plan.steps[..];
+        while !rest.is_empty() {
+            let burst = rest.iter().position(|step| step.op.is_barrier()).unwrap_or(rest.len());
+            self.burst(&rest[..burst])?;
+            if let Some(barrier) = rest.get(burst) {
+                self.barrier(&barrier.op, plan.setting)?;
+            }
+            rest = rest.get(burst + 1..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// Each lane's operations by a thread of its own; lanes stay in different directories.
+    fn burst(&mut self, steps: &[Step]) -> Result<(), String> {
+        let lane = |lane: usize| {
+            steps.iter().filter(move |step| step.lane == lane).filter_map(|step| self.disk.perform(&step.op))
+        };
+        let done: Vec<Op> = if steps.iter().any(|step| step.lane == 1) {
+            std::thread::scope(|scope| {
+                let second = scope.spawn(|| lane(1).collect::<Vec<_>>());
+                let first: Vec<Op> = lane(0).collect();
+                first.into_iter().chain(second.join().unwrap()).collect()
+            })
+        } else {
+            lane(0).collect()
+        };
+        self.outcome.operations += done.len();
+        let refused = done.iter().find(|op| !self.model.apply(op));
+        refused.map_or(Ok(()), |op| Err(format!("the model is wrong: it has no {op:?}")))
+    }
+
+    fn barrier(&mut self, op: &Op, setting: Setting) -> Result<(), String> {
+        match (op, &self.daemon) {
+            (Op::Start, _) => self.start(setting)?,
+            (Op::Settle, Some(daemon)) => {
+                daemon.signal_if_there(Signal::CONT);
+                self.settle()?;
+            }
+            (Op::Stop, Some(daemon)) => daemon.signal_if_there(Signal::STOP),
+            (Op::Continue, Some(daemon)) => daemon.signal_if_there(Signal::CONT),
+            (_, _) => {}
+        }
+        self.model.apply(op);
+        Ok(())
+    }
+
+    fn start(&mut self, setting: Setting) -> Result<(), String> {
+        let path = self.scratch.config(&config(setting));
+        let mut command = dogwatch();
+        command.args(["daemon", "-c"]).arg(path);
+        if let Some(n) = setting.lost_read {
+            command.env("DOGWATCH_FAULT", format!("overflow={n}"));
+        }
+        let limit = limit::hold(setting.queue);
+        let daemon = self.daemon.insert(self.scratch.spawn(&mut command));
+        let ready = comes_true(PATIENCE, || daemon.log().contains("ready, directories watched"));
+        drop(limit);
+        if ready { self.settle() } else { Err("it is never ready".to_owned()) }
+    }
+
+    fn settle(&mut self) -> Result<(), String> {
+        let Some(daemon) = &mut self.daemon else { return Ok(()) };
+        let mut ended = false;
+        let idle = comes_true(PATIENCE, || {
+            ended = daemon.try_wait().is_some();
+            ended || is_idle(daemon.pid())
+        });
+        match (ended, idle) {
+            (true, _) => Err("it has ended by itself".to_owned()),
+            (false, false) => Err("it is never idle".to_owned()),
+            (false, true) => Ok(()),
+        }
+    }
+
+    /// Compares what is pending, and what was told, with the model.
+    fn finish(&mut self, setting: Setting) -> Result<(), String> {
+        let Some(daemon) = &self.daemon else { return Ok(()) };
+        daemon.signal_if_there(Signal::CONT);
+        self.settle()?;
+        let Some(daemon) = &mut self.daemon else { return Ok(()) };
+        daemon.signal_if_there(Signal::TERM);
+        let mut status = None;
+        comes_true(PATIENCE, || {
+            status = daemon.try_wait();
+            status.is_some()
+        });
+        if status != Some(Some(0)) {
+            return Err(format!("at SIGTERM it ends with {status:?}"));
+        }
+        let log = daemon.log();
+        let scratch = self.scratch.path("").as_os_str().as_bytes().to_vec();
+        let events = events(&log, &scratch);
+        self.outcome.events = events.len();
+        self.outcome.overflows = log.matches("the event queue overflowed").count();
+        let mut wrong = self.compare_disk();
+        if wrong.is_empty() {
+            wrong = self.compare_tasks(&log, &scratch, setting);
+            if !setting.overflows() {
+                wrong.extend(
+                    events
+                        .iter()
+                        .filter(|path| self.model.ever_had(path) == Some(false))
+                        .map(|path| format!("an event names {}, which never was there", path.escape_ascii())),
+                );
+            }
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
+    }
+
+    fn compare_disk(&self) -> Vec<String> {
+        let there = self.disk.walk();
+        let roots = (0..ROOTS.len()).flat_map(|root| self.model.walk(&Place::root(root)));
+        let is_dir = |kind| matches!(kind, crate::expect::Kind::Dir(_));
+        let expected = roots.map(|(place, _, entry)| (place.bytes(), is_dir(entry.kind))).collect();
+        if there == expected { Vec::new() } else { vec![format!("the model is wrong: {there:?}, not {expected:?}")] }
+    }
+
+    fn compare_tasks(&mut self, log: &str, scratch: &[u8], setting: Setting) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let mut pending = BTreeSet::new();
+        for (scheduler, path) in pending_tasks(log, scratch) {
+            if !pending.insert((scheduler.clone(), path.clone())) {
+                wrong.push(format!("two tasks of {scheduler}: {}", path.escape_ascii()));
+            }
+        }
+        self.outcome.tasks = pending.len();
+        for root in 0..ROOTS.len() {
+            for (place, zone, entry) in self.model.walk(&Place::root(root)) {
+                let Some(watch) = zone else { continue };
+                for (scheduler, expected) in SCHEDULERS.iter().zip(entry.tasks) {
+                    let known = pending.remove(&(format!("{scheduler}{watch}"), place.bytes()));
+                    match expected {
+                        Task::Yes if !known => wrong.push(format!("no task of {scheduler}: {place:?}")),
+                        // What is reported once more after lost events is not news to everybody.
+                        Task::No if known && !setting.overflows() => {
+                            wrong.push(format!("a task of {scheduler} that nothing has scheduled: {place:?}"));
+                        }
+                        Task::Yes | Task::Maybe | Task::No => {}
+                    }
+                }
+            }
+        }
+        let ghosts = pending.iter();
+        wrong.extend(ghosts.map(|(scheduler, path)| format!("a ghost's task of {scheduler}: {}", path.escape_ascii())));
+        wrong
+    }
+}
+
+/// Scheduler and path of each task that was cancelled because the daemon ended.
+fn pending_tasks(log: &str, scratch: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let lines = log.lines().filter_map(|line| line.strip_suffix(DONE)?.split_once(" WARNING ")?.1.split_once(": "));
+    lines
+        .filter_map(|(scheduler, rest)| Some((scheduler.to_owned(), below(rest.split(' ').nth(2)?, scratch)?)))
+        .collect()
+}
+
+/// The path of each event that the kernel told, below the roots.
+fn events(log: &str, scratch: &[u8]) -> Vec<Vec<u8>> {
+    let lines = log.lines().filter_map(|line| line.split_once(" DEBUG daemon: event ")).map(|(_, rest)| rest);
+    let told = lines.filter(|rest| !rest.ends_with(" (found by a scan)"));
+    let paths = told.filter_map(|rest| below(rest.split(' ').nth(1)?, scratch));
+    paths.filter(|path| path.contains(&b'/')).collect()
+}
+
+fn below(escaped: &str, scratch: &[u8]) -> Option<Vec<u8>> {
+    unescape(escaped).strip_prefix(scratch).map(<[u8]>::to_vec)
+}
+
+/// The bytes that the log has printed as this (parts/text.rs, `Escaped`).
+fn unescape(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let (byte, used) = match (first, after) {
+            (b'\\', [b'n', ..]) => (b'\n', 1),
+            (b'\\', [b'x', high, low, ..]) => {
+                let digits = [*high, *low];
+                (u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap(), 3)
+            }
+            (b'\\', _) => (b'\\', 1),
+            (byte, _) => (*byte, 0),
+        };
+        bytes.push(byte);
+        rest = &after[used..];
+    }
+    bytes
+}
+
+/// Whether the process waits without a timeout, so that nothing is in its queue and nothing on its list, and its timer
+/// is not about to go off for a rename that is waited for. The kernel wakes it before the call that queues a record
+/// returns, so there is no moment in which it seems idle and is not.
+fn is_idle(pid: u32) -> bool {
+    let before = switches(pid);
+    let call = fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
+    let fields: Vec<&str> = call.split(' ').collect();
+    // Number of the call, then its arguments: the third of ppoll(2) is the timeout. 32-bit systems have another one for
+    // 64-bit times.
+    let number = fields[0].parse::<i64>().ok();
+    let waits = [libc::SYS_ppoll as i64, 414].map(Some).contains(&number) && fields.get(3) == Some(&"0x0");
+    waits && !timer_is_near(pid) && before.is_some() && switches(pid) == before
+}
+
+fn timer_is_near(pid: u32) -> bool {
+    let infos = fs::read_dir(format!("/proc/{pid}/fdinfo")).into_iter().flatten().flatten();
+    let texts = infos.filter_map(|info| fs::read_to_string(info.path()).ok());
+    let left = texts.filter_map(|text| {
+        let value = text.lines().find_map(|line| line.strip_prefix("it_value: ("))?;
+        let (seconds, rest) = value.split_once(", ")?;
+        Some((seconds.parse::<u64>().ok()?, rest.trim_end_matches(')').parse::<u64>().ok()?))
+    });
+    left.into_iter().any(|(seconds, nanoseconds)| seconds == 0 && (1..1_000_000_000).contains(&nanoseconds))
+}
+
+fn switches(pid: u32) -> Option<Vec<String>> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    Some(status.lines().filter(|line| line.contains("ctxt_switches")).map(str::to_owned).collect())
+}
