@@ -268,8 +268,8 @@ fn is_idle(pid: u32) -> bool {
     let fields: Vec<&str> = call.split(' ').collect();
     // Number of the call, then its arguments: the third of ppoll(2) is the timeout. 32-bit systems have another one for
     // 64-bit times.
-    let number = fields[0].parse::<i64>().ok();
-    let waits = [libc::SYS_ppoll as i64, 414].map(Some).contains(&number) && fields.get(3) == Some(&"0x0");
+    let number = fields[0].parse::<libc::c_long>().ok();
+    let waits = [libc::SYS_ppoll, 414].map(Some).contains(&number) && fields.get(3) == Some(&"0x0");
     waits && !timer_is_near(pid) && before.is_some() && switches(pid) == before
 }
 
