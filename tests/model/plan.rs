@@ -254,6 +254,9 @@ impl Seed {
 
     /// Tries an operation in the plan's own model, and takes it in if it can be done.
     fn push(&mut self, op: Op) -> bool {
+        if matches!(&op, Op::Rename(a, b) | Op::Exchange(a, b) | Op::WriteRenamed(a, b) if a == b) {
+            return false;
+        }
         let done = self.model.apply(&op);
         if done {
             self.steps.push(Step { lane: self.lane, op });
@@ -322,6 +325,7 @@ impl Seed {
     fn deep(&mut self, mut place: Place) {
         // 20 names of 255 bytes are more than a path may have; 40 levels more than descriptors are kept.
         let (name, levels) = if self.rng.u8(..4) == 0 { (long_name(), 20) } else { (b"deep".to_vec(), 40) };
+        let levels = if self.rng.bool() { 6 } else { levels };
         for _ in 0..self.rng.usize(2..levels) {
             if !self.push(Op::Mkdir(place.clone())) {
                 return;

@@ -7,7 +7,9 @@ use crate::limit;
 use crate::plan::{Op, Place, Plan, ROOTS, Setting, Step};
 use rustix::process::Signal;
 use std::collections::BTreeSet;
-use std::fs;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
@@ -50,7 +52,11 @@ fn config(setting: Setting) -> String {
 pub fn run(plan: &Plan) -> Outcome {
     let scratch = Scratch::new();
     let disk = Disk::new(&scratch.path(""));
-    let mut run = Run { scratch, disk, model: Model::new(plan.setting), daemon: None, outcome: Outcome::default() };
+    // The daemon's own log is opened for writing only when it starts, and emptied then.
+    File::create(scratch.path("log")).unwrap();
+    let log = Follower { file: File::open(scratch.path("log")).unwrap(), line: String::new() };
+    let (model, outcome) = (Model::new(plan.setting), Outcome::default());
+    let mut run = Run { scratch, disk, model, daemon: None, log, sentinels: 0, outcome };
     let result = run.steps(plan).and_then(|()| run.finish(plan.setting));
     if let Err(what) = result {
         let log = run.daemon.as_ref().map(Daemon::log).unwrap_or_default();
@@ -66,7 +72,30 @@ struct Run {
     disk: Disk,
     model: Model,
     daemon: Option<Daemon>,
+    log: Follower,
+    sentinels: usize,
     outcome: Outcome,
+}
+
+/// Reads a log as it grows.
+struct Follower {
+    file: File,
+    /// The last line, which may grow still.
+    line: String,
+}
+
+impl Follower {
+    /// Whether a line that has come since contains this, or the last one does.
+    fn has(&mut self, words: &str) -> bool {
+        let mut bytes = Vec::new();
+        self.file.read_to_end(&mut bytes).unwrap();
+        self.line += &String::from_utf8_lossy(&bytes);
+        let found = self.line.contains(words);
+        if let Some(end) = self.line.rfind('\n') {
+            self.line.drain(..=end);
+        }
+        found
+    }
 }
 
 impl Run {
@@ -104,7 +133,10 @@ impl Run {
 
     fn barrier(&mut self, op: &Op, setting: Setting) -> Result<(), String> {
         match (op, &self.daemon) {
-            (Op::Start, _) => self.start(setting)?,
+            (Op::Start, _) => {
+                self.model.apply(op);
+                return self.start(setting);
+            }
             (Op::Settle, Some(daemon)) => {
                 daemon.signal_if_there(Signal::CONT);
                 self.settle()?;
@@ -131,16 +163,29 @@ impl Run {
         if ready { self.settle() } else { Err("it is never ready".to_owned()) }
     }
 
+    /// Waits until the daemon has met a directory that is made now, and with it all that came before in its queue, and
+    /// until nothing is left for it to do.
     fn settle(&mut self) -> Result<(), String> {
         let Some(daemon) = &mut self.daemon else { return Ok(()) };
-        let mut ended = false;
-        let idle = comes_true(PATIENCE, || {
+        self.sentinels += 1;
+        let sentinel = Place::root(0).join(format!("sentinel{}", self.sentinels).as_bytes());
+        let op = Op::Mkdir(sentinel.clone());
+        if self.disk.perform(&op).is_none() || !self.model.apply(&op) {
+            return Err("no sentinel can be made".to_owned());
+        }
+        let path = self.scratch.path(OsStr::from_bytes(&sentinel.bytes()));
+        let line = format!("event IN_CREATE|IN_ISDIR {}", path.display());
+        let (mut ended, mut met, mut looks) = (false, false, 0);
+        comes_true(PATIENCE, || {
             ended = daemon.try_wait().is_some();
-            ended || is_idle(daemon.pid())
+            met = met || self.log.has(&line);
+            // Twice, for it may have been on its way from one wait to the next.
+            looks = if met && is_idle(daemon.pid()) { looks + 1 } else { 0 };
+            ended || looks == 2
         });
-        match (ended, idle) {
+        match (ended, looks == 2) {
             (true, _) => Err("it has ended by itself".to_owned()),
-            (false, false) => Err("it is never idle".to_owned()),
+            (false, false) => Err(format!("it {}", if met { "is never idle" } else { "has not met the sentinel" })),
             (false, true) => Ok(()),
         }
     }
@@ -259,9 +304,9 @@ fn unescape(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// Whether the process waits without a timeout, so that nothing is in its queue and nothing on its list, and its timer
-/// is not about to go off for a rename that is waited for. The kernel wakes it before the call that queues a record
-/// returns, so there is no moment in which it seems idle and is not.
+/// Whether the process waits without a timeout, so that nothing is on its list, and its timer is not about to go off for
+/// a rename that is waited for. For a moment after it was woken it still seems to wait: what has woken it must be known
+/// to have come.
 fn is_idle(pid: u32) -> bool {
     let before = switches(pid);
     let call = fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
@@ -276,12 +321,12 @@ fn is_idle(pid: u32) -> bool {
 fn timer_is_near(pid: u32) -> bool {
     let infos = fs::read_dir(format!("/proc/{pid}/fdinfo")).into_iter().flatten().flatten();
     let texts = infos.filter_map(|info| fs::read_to_string(info.path()).ok());
-    let left = texts.filter_map(|text| {
-        let value = text.lines().find_map(|line| line.strip_prefix("it_value: ("))?;
-        let (seconds, rest) = value.split_once(", ")?;
-        Some((seconds.parse::<u64>().ok()?, rest.trim_end_matches(')').parse::<u64>().ok()?))
-    });
-    left.into_iter().any(|(seconds, nanoseconds)| seconds == 0 && (1..1_000_000_000).contains(&nanoseconds))
+    let is_near = |text: String| {
+        let field = |name| text.lines().find_map(|line| line.strip_prefix(name));
+        let unread = field("ticks: ").is_some_and(|ticks| ticks.trim() != "0");
+        unread || field("it_value: (0, ").is_some_and(|rest| rest != "0)")
+    };
+    texts.map(is_near).any(|near| near)
 }
 
 fn switches(pid: u32) -> Option<Vec<String>> {
