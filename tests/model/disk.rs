@@ -19,7 +19,7 @@ pub struct Disk {
 }
 
 const PLACE: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-/// Without waiting: for a reader of a FIFO, or for a daemon that is stopped while it holds a lease.
+/// Without waiting for a reader of a FIFO.
 const WRITE: OFlags = OFlags::WRONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
 
 impl Disk {
@@ -76,13 +76,13 @@ impl Disk {
 
     fn write(&self, place: &Place, how: OFlags) -> Result<(), Errno> {
         let (dir, name) = self.at(place)?;
-        let file = openat(dir, name, WRITE | how, Mode::RUSR | Mode::WUSR)?;
+        let file = open_to_write(&dir, name, WRITE | how)?;
         write(file, name.as_bytes()).map(drop)
     }
 
     fn write_renamed(&self, from: &Place, to: &Place) -> Option<Op> {
         let ((a, name), (b, new)) = (self.at(from).ok()?, self.at(to).ok()?);
-        let file = openat(&a, name, WRITE, Mode::empty()).ok()?;
+        let file = open_to_write(&a, name, WRITE).ok()?;
         let renamed = renameat(&a, name, &b, new);
         write(&file, b"renamed").unwrap();
         // Where it could not be renamed, it is closed under its old name.
@@ -107,6 +107,16 @@ impl Disk {
             walk(&fd, &Place::root(root), &mut found);
         }
         found
+    }
+}
+
+/// EAGAIN is no refusal: the daemon has a lease on the file for a moment, which may even be one that this call has made.
+fn open_to_write(dir: &OwnedFd, name: &OsStr, how: OFlags) -> Result<OwnedFd, Errno> {
+    loop {
+        match openat(dir, name, how, Mode::RUSR | Mode::WUSR) {
+            Err(Errno::AGAIN) => std::thread::yield_now(),
+            result => return result,
+        }
     }
 }
 

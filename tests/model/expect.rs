@@ -19,9 +19,10 @@ pub enum Task {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     Dir(usize),
-    /// With the number of its inode: two names of one file cannot be renamed onto each other.
+    /// A regular file, with the number of its inode: two names of one cannot be renamed onto each other.
     File(u32),
-    Special,
+    /// Any other.
+    Special(u32),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -81,7 +82,7 @@ impl Model {
         for part in parts {
             match self.dirs[at.0].entries.get(part)?.kind {
                 Kind::Dir(dir) => at = (dir, self.zone_below(at.1, part)),
-                Kind::File(_) | Kind::Special => return None,
+                Kind::File(_) | Kind::Special(_) => return None,
             }
         }
         Some(at)
@@ -95,6 +96,11 @@ impl Model {
 
     fn get(&self, at: &At<'_>) -> Option<Entry> {
         self.dirs[at.dir].entries.get(at.name).copied()
+    }
+
+    /// What is at this place.
+    pub fn entry(&self, place: &Place) -> Option<Entry> {
+        self.get(&self.at(place)?)
     }
 
     /// What becomes of an operation; false if the kernel refuses it.
@@ -112,12 +118,13 @@ impl Model {
             }
             Op::Fifo(place) | Op::Symlink(place) => {
                 let at = self.free(place)?;
-                self.put(place, &at, Kind::Special, Task::No);
+                self.inodes += 1;
+                self.put(place, &at, Kind::Special(self.inodes), Task::No);
             }
             Op::Link(from, to) => {
-                let kind = self.get(&self.at(from)?).filter(|entry| matches!(entry.kind, Kind::File(_)))?.kind;
+                let kind = self.get(&self.at(from)?).filter(|entry| !matches!(entry.kind, Kind::Dir(_)))?.kind;
                 let at = self.free(to)?;
-                let closed = self.if_scanned(&at);
+                let closed = if matches!(kind, Kind::File(_)) { self.if_scanned(&at) } else { Task::No };
                 self.put(to, &at, kind, closed);
             }
             Op::Write(place) => {
@@ -191,7 +198,7 @@ impl Model {
     fn rename(&mut self, from: &Place, to: &Place) -> Option<()> {
         let (source, target) = (self.at(from)?, self.at(to)?);
         let (entry, before) = (self.get(&source)?, self.get(&target));
-        if before.is_some_and(|before| before.kind == entry.kind && entry.kind != Kind::Special) || from == to {
+        if before.is_some_and(|before| before.kind == entry.kind) || from == to {
             return Some(());
         }
         let is_dir = matches!(entry.kind, Kind::Dir(_));
@@ -222,7 +229,7 @@ impl Model {
     fn exchange(&mut self, one: &Place, other: &Place) -> Option<()> {
         let (first, second) = (self.at(one)?, self.at(other)?);
         let (a, b) = (self.get(&first)?, self.get(&second)?);
-        if a.kind == b.kind && a.kind != Kind::Special {
+        if a.kind == b.kind {
             return Some(());
         }
         if one.is_within(other) || other.is_within(one) {

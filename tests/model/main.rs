@@ -1,7 +1,10 @@
 //! The model test: seeded random operations at full speed against the real daemon. In the end its pending tasks are those
 //! that the rules give for what is on disk, and no event has named what never was there.
 //!
-//! `DOGWATCH_SEEDS=n` runs so many seeds, `DOGWATCH_SEED=n` a single one. A failing seed is printed and shrunk.
+//! `DOGWATCH_SEEDS=n` runs so many seeds, `DOGWATCH_SEED=n` a single one. A failing seed is printed and shrunk; the whole
+//! log of the last run that failed goes to the file `DOGWATCH_MODEL_LOG`, if that is set. With `DOGWATCH_KEEP_GOING` set, all
+//! seeds are run, and the failing one with the fewest steps is shrunk. With `DOGWATCH_CALM`, no directory is renamed while
+//! the daemon has anything to do.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -32,9 +35,10 @@ fn seeds(loss: Loss, usual: u64) -> Outcome {
         Some(seed) => seed..seed + 1,
         None => 0..number("DOGWATCH_SEEDS").unwrap_or(usual),
     };
+    let keep_going = std::env::var_os("DOGWATCH_KEEP_GOING").is_some();
     let began = Instant::now();
     let (next, stop) = (AtomicU64::new(range.start), AtomicBool::new(false));
-    let total = Mutex::new((Outcome::default(), None::<(u64, Plan, String)>));
+    let total = Mutex::new((Outcome::default(), Vec::<(u64, Plan, String)>::new()));
     std::thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
@@ -52,8 +56,8 @@ fn seeds(loss: Loss, usual: u64) -> Outcome {
                     total.0.overflows += outcome.overflows;
                     if let Some(failure) = outcome.failure {
                         println!("seed {seed} fails: {}", failure.lines().next().unwrap_or_default());
-                        stop.store(true, Ordering::Relaxed);
-                        total.1.get_or_insert((seed, plan, failure));
+                        stop.store(!keep_going, Ordering::Relaxed);
+                        total.1.push((seed, plan, failure));
                     }
                 }
             });
@@ -62,10 +66,11 @@ fn seeds(loss: Loss, usual: u64) -> Outcome {
     let (total, failed) = total.into_inner().unwrap();
     let Outcome { operations, events, tasks, overflows, .. } = total;
     println!(
-        "{loss:?}: seeds {range:?}, {operations} operations, {events} events, {tasks} tasks, {overflows} overflows, {:?}",
-        began.elapsed()
+        "{loss:?}: seeds {range:?}, {operations} operations, {events} events, {tasks} tasks, {overflows} overflows, {:?}, {} failing",
+        began.elapsed(),
+        failed.len()
     );
-    if let Some((seed, plan, failure)) = failed {
+    if let Some((seed, plan, failure)) = failed.into_iter().min_by_key(|(_, plan, _)| plan.steps.len()) {
         let (small, failure) = shrink::shrink(&plan, failure, SHRINKING);
         panic!(
             "seed {seed} ({loss:?}; {} of {} steps left):\n{:?}\n{:#?}\n{failure}",

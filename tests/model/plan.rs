@@ -191,6 +191,9 @@ struct Seed {
     /// Where the lane's operations stay within: its own directory in each root, or the roots themselves.
     bases: [Place; 3],
     lane: usize,
+    /// The daemon is left alone before and after each rename of a directory, so that none of them races with a scan; and
+    /// none are exchanged.
+    calm: bool,
     steps: Vec<Step>,
 }
 
@@ -212,7 +215,8 @@ pub fn plan(seed: u64, loss: Loss) -> Plan {
     let weights = DEEDS.iter().map(|(_, weight)| weight * [0, 1, 1, 2, 5][rng.usize(..5)]).collect();
     let bases = [Place::root(0), Place::root(1), Place::root(AWAY)];
     let model = Model::new(setting);
-    Seed { rng, model, names, weights, bases, lane: 0, steps: Vec::new() }.plan(setting)
+    let calm = std::env::var_os("DOGWATCH_CALM").is_some();
+    Seed { rng, model, names, weights, bases, lane: 0, calm, steps: Vec::new() }.plan(setting)
 }
 
 impl Seed {
@@ -257,8 +261,16 @@ impl Seed {
         if matches!(&op, Op::Rename(a, b) | Op::Exchange(a, b) | Op::WriteRenamed(a, b) if a == b) {
             return false;
         }
+        let moves_dir = matches!(&op, Op::Rename(from, to) | Op::Exchange(from, to)
+            if [from, to].into_iter().any(|place| self.is_dir(place)));
+        if self.calm && moves_dir && matches!(op, Op::Exchange(..)) {
+            return false;
+        }
         let done = self.model.apply(&op);
-        if done {
+        if done && self.calm && moves_dir {
+            let op = [Op::Settle, op, Op::Settle];
+            self.steps.extend(op.into_iter().map(|op| Step { lane: self.lane, op }));
+        } else if done {
             self.steps.push(Step { lane: self.lane, op });
         }
         done
@@ -352,6 +364,10 @@ impl Seed {
             }
         }
         self.push(Op::Rmdir(place.clone()));
+    }
+
+    fn is_dir(&self, place: &Place) -> bool {
+        self.model.entry(place).is_some_and(|entry| matches!(entry.kind, Kind::Dir(_)))
     }
 
     fn base(&mut self) -> Place {

@@ -6,7 +6,7 @@ use crate::expect::{Model, Task};
 use crate::limit;
 use crate::plan::{Op, Place, Plan, ROOTS, Setting, Step};
 use rustix::process::Signal;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Read;
@@ -60,6 +60,9 @@ pub fn run(plan: &Plan) -> Outcome {
     let result = run.steps(plan).and_then(|()| run.finish(plan.setting));
     if let Err(what) = result {
         let log = run.daemon.as_ref().map(Daemon::log).unwrap_or_default();
+        if let Some(path) = std::env::var_os("DOGWATCH_MODEL_LOG") {
+            fs::write(path, &log).unwrap();
+        }
         let last = log.lines().count().saturating_sub(60);
         let tail: Vec<&str> = log.lines().skip(last).collect();
         run.outcome.failure = Some(format!("{what}\nthe end of the log:\n{}", tail.join("\n")));
@@ -141,7 +144,7 @@ impl Run {
                 daemon.signal_if_there(Signal::CONT);
                 self.settle()?;
             }
-            (Op::Stop, Some(daemon)) => daemon.signal_if_there(Signal::STOP),
+            (Op::Stop, Some(daemon)) => stop(daemon)?,
             (Op::Continue, Some(daemon)) => daemon.signal_if_there(Signal::CONT),
             (_, _) => {}
         }
@@ -230,7 +233,15 @@ impl Run {
         let roots = (0..ROOTS.len()).flat_map(|root| self.model.walk(&Place::root(root)));
         let is_dir = |kind| matches!(kind, crate::expect::Kind::Dir(_));
         let expected = roots.map(|(place, _, entry)| (place.bytes(), is_dir(entry.kind))).collect();
-        if there == expected { Vec::new() } else { vec![format!("the model is wrong: {there:?}, not {expected:?}")] }
+        let not_in = |one: &BTreeMap<Vec<u8>, bool>, other: &BTreeMap<Vec<u8>, bool>| {
+            one.iter()
+                .find(|(path, is_dir)| other.get(*path) != Some(is_dir))
+                .map(|(path, _)| path.escape_ascii().to_string())
+        };
+        match (not_in(&there, &expected), not_in(&expected, &there)) {
+            (None, None) => Vec::new(),
+            (surplus, missing) => vec![format!("the model is wrong: on disk {surplus:?}, in the model {missing:?}")],
+        }
     }
 
     fn compare_tasks(&mut self, log: &str, scratch: &[u8], setting: Setting) -> Vec<String> {
@@ -262,6 +273,26 @@ impl Run {
         wrong.extend(ghosts.map(|(scheduler, path)| format!("a ghost's task of {scheduler}: {}", path.escape_ascii())));
         wrong
     }
+}
+
+/// Stops the daemon where it holds no lease, for who writes to that file would have to wait until it goes on.
+fn stop(daemon: &Daemon) -> Result<(), String> {
+    let pid = daemon.pid();
+    let stopped = comes_true(PATIENCE, || {
+        daemon.signal_if_there(Signal::STOP);
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        if !stat.contains(") T ") {
+            return false;
+        }
+        let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
+        let own = |line: &&str| line.contains(" LEASE ") && line.split_whitespace().any(|word| word == pid.to_string());
+        let free = locks.lines().find(own).is_none();
+        if !free {
+            daemon.signal_if_there(Signal::CONT);
+        }
+        free
+    });
+    if stopped { Ok(()) } else { Err("it cannot be stopped".to_owned()) }
 }
 
 /// Scheduler and path of each task that was cancelled because the daemon ended.
@@ -320,13 +351,12 @@ fn is_idle(pid: u32) -> bool {
 
 fn timer_is_near(pid: u32) -> bool {
     let infos = fs::read_dir(format!("/proc/{pid}/fdinfo")).into_iter().flatten().flatten();
-    let texts = infos.filter_map(|info| fs::read_to_string(info.path()).ok());
-    let is_near = |text: String| {
+    let mut texts = infos.filter_map(|info| fs::read_to_string(info.path()).ok());
+    texts.any(|text| {
         let field = |name| text.lines().find_map(|line| line.strip_prefix(name));
         let unread = field("ticks: ").is_some_and(|ticks| ticks.trim() != "0");
         unread || field("it_value: (0, ").is_some_and(|rest| rest != "0)")
-    };
-    texts.map(is_near).any(|near| near)
+    })
 }
 
 fn switches(pid: u32) -> Option<Vec<String>> {
