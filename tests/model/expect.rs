@@ -220,7 +220,7 @@ impl Model {
         };
         self.dirs[source.dir].entries.remove(source.name);
         self.put(to, &target, entry.kind, closed);
-        self.carry(to, entry.kind, source.zone, target.zone);
+        self.carry(to, entry.kind, source.zone, target.zone, self.dirs[target.dir].fresh);
         Some(())
     }
 
@@ -243,28 +243,32 @@ impl Model {
         if second.zone.is_some() {
             self.dirs[second.dir].entries.get_mut(second.name)?.tasks[0] = Task::Maybe;
         }
-        self.carry(one, b.kind, second.zone, first.zone);
-        self.carry(other, a.kind, first.zone, second.zone);
+        self.carry(one, b.kind, second.zone, first.zone, self.dirs[first.dir].fresh);
+        self.carry(other, a.kind, first.zone, second.zone, self.dirs[second.dir].fresh);
         Some(())
     }
 
-    /// What lies below a directory goes with it. Where it changes hands, it is new.
-    fn carry(&mut self, place: &Place, kind: Kind, from: Zone, to: Zone) {
+    /// What lies below a directory goes with it. Where it changes hands, it is new. In a directory that is `fresh`, the
+    /// scan may meet it before its rename is read, and report it as new too.
+    fn carry(&mut self, place: &Place, kind: Kind, from: Zone, to: Zone, fresh: bool) {
         let Kind::Dir(dir) = kind else { return };
-        self.dirs[dir].fresh |= from != to;
+        self.dirs[dir].fresh |= fresh || from != to;
         self.returned |= from.is_none() && to.is_some() && self.running;
         for (name, mut entry) in self.dirs[dir].entries.clone() {
             let (before, after) = (self.zone_below(from, &name), self.zone_below(to, &name));
+            let is_file = matches!(entry.kind, Kind::File(_));
             if from != to {
-                let is_file = matches!(entry.kind, Kind::File(_));
                 entry.tasks = [after.is_some(), after.is_some() && is_file].map(yes_if);
+            } else if fresh && after.is_some() {
+                let may_be = |task: &mut Task| *task = if *task == Task::Yes { Task::Yes } else { Task::Maybe };
+                entry.tasks.iter_mut().take(if is_file { 2 } else { 1 }).for_each(may_be);
             }
             let below = place.join(&name);
             if after.is_some() {
                 self.ever.insert(below.bytes());
             }
             self.dirs[dir].entries.insert(name, entry);
-            self.carry(&below, entry.kind, before, after);
+            self.carry(&below, entry.kind, before, after, fresh);
         }
     }
 
