@@ -1,5 +1,6 @@
 # make run     build dogwatch and watch it work, in a scratch directory
 # make test    the whole test suite
+# make soak    the model test with 10,000 seeds, each with and without lost events
 # make check   the wider checks (what is installed works; examples)
 # make bench   benchmarks; each prints ratios of one run
 # make install DESTDIR= PREFIX=/usr/local
@@ -7,7 +8,7 @@ CARGO ?= cargo
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: build run test check bench lint install clean
+.PHONY: build run test soak check bench lint install clean
 
 build:
 	$(CARGO) build --release --locked
@@ -18,7 +19,11 @@ run: build
 # The tests of the errno gate need its test build; everything else is run as it is shipped.
 test:
 	$(CARGO) test --locked
-	$(CARGO) test --locked --features fault --test fault
+	$(CARGO) test --locked --features fault --test fault --test model
+
+soak:
+	DOGWATCH_SEEDS=10000 $(CARGO) test --locked --test model -- --nocapture
+	DOGWATCH_SEEDS=10000 $(CARGO) test --locked --features fault --test model -- --nocapture
 
 lint:
 	$(CARGO) fmt --check

@@ -6,6 +6,8 @@
 //!
 //! - `DOGWATCH_FAULT=main:17=ENOMEM` the 17th call fails with that errno without being made; several, with commas;
 //!   `=short` lets a read or write move only half of its bytes; `=kill` ends the process before the call, by SIGKILL.
+//! - `DOGWATCH_FAULT=overflow=3` every third read of the inotify queue that moves anything is lost: its records are
+//!   replaced by one that says that the queue overflowed.
 //! - `DOGWATCH_FAULT_LOG=FILE` every point appends `main:17 openat` to FILE.
 //!
 //! What no point stands for: the allocator's brk and mmap, the calls inside posix_spawn, clocks read through the
@@ -100,6 +102,8 @@ fn point(_name: &'static str) -> Result<Passage, Errno> {
 }
 
 #[cfg(feature = "fault")]
+pub(super) use fault::is_lost_read;
+#[cfg(feature = "fault")]
 use fault::point;
 
 /// The test build's half of the gate: it counts points and makes the chosen ones fail.
@@ -107,6 +111,7 @@ use fault::point;
 mod fault {
     use super::{Errno, Passage};
     use std::ffi::CString;
+    use std::num::NonZeroU32;
     use std::os::unix::ffi::OsStringExt;
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU32, Ordering};
@@ -114,6 +119,8 @@ mod fault {
     /// What is asked of the points of this process, read once from the environment.
     struct Plan {
         faults: Vec<(u32, Action)>,
+        /// Every so manieth read of the inotify queue is lost.
+        overflow: Option<NonZeroU32>,
         log: Option<i32>,
     }
 
@@ -125,6 +132,7 @@ mod fault {
 
     static PLAN: OnceLock<Plan> = OnceLock::new();
     static POINTS: AtomicU32 = AtomicU32::new(0);
+    static READS: AtomicU32 = AtomicU32::new(0);
 
     /// Errors that tests ask for by name.
     const NAMES: &[(&str, i32)] = &[
@@ -158,18 +166,26 @@ mod fault {
         }
     }
 
+    /// Whether the records that were just read are to be lost.
+    pub(in super::super) fn is_lost_read() -> bool {
+        let every = PLAN.get_or_init(Plan::from_environment).overflow;
+        every.is_some_and(|every| (READS.fetch_add(1, Ordering::Relaxed) + 1) % every == 0)
+    }
+
     impl Plan {
         /// A word that is not understood is a mistake in a test, and must not pass for a run without faults.
         fn from_environment() -> Plan {
             let text = std::env::var("DOGWATCH_FAULT").unwrap_or_default();
-            let mut faults = Vec::new();
+            let (mut faults, mut overflow) = (Vec::new(), None);
             for word in text.split(',').filter(|word| !word.is_empty()) {
-                match parse(word) {
-                    Some(fault) => faults.push(fault),
-                    None => std::process::abort(),
+                match (parse(word), word.strip_prefix("overflow=").map(str::parse)) {
+                    (Some(fault), _) => faults.push(fault),
+                    (None, Some(Ok(every))) => overflow = Some(every),
+                    (None, _) => std::process::abort(),
                 }
             }
-            Plan { faults, log: std::env::var_os("DOGWATCH_FAULT_LOG").and_then(|path| open_log(path.into_vec())) }
+            let log = std::env::var_os("DOGWATCH_FAULT_LOG").and_then(|path| open_log(path.into_vec()));
+            Plan { faults, overflow, log }
         }
     }
 

@@ -136,11 +136,24 @@ impl Inotify {
     /// Reads what the queue holds, up to the buffer's length; no records where it is empty.
     pub fn read<'b>(&self, buffer: &'b mut [u8]) -> Result<Records<'b>, Errno> {
         match fd::read(self.fd.as_fd(), buffer) {
+            #[cfg(feature = "fault")]
+            Ok(len) if len > 0 && gate::is_lost_read() => Ok(overflowed(buffer)),
             Ok(len) => Ok(Records { rest: buffer.get(..len).unwrap_or_default() }),
             Err(Errno::EAGAIN) => Ok(Records { rest: &[] }),
             Err(errno) => Err(errno),
         }
     }
+}
+
+/// What the kernel says when its queue was full, instead of what was read.
+#[cfg(feature = "fault")]
+fn overflowed(buffer: &mut [u8]) -> Records<'_> {
+    let words = [Wd::OVERFLOW.0 as u32, Mask::Q_OVERFLOW.0, 0, 0];
+    let len = size_of_val(&words);
+    for (place, byte) in buffer.iter_mut().zip(words.iter().flat_map(|word| word.to_ne_bytes())) {
+        *place = byte;
+    }
+    Records { rest: buffer.get(..len).unwrap_or_default() }
 }
 
 impl AsFd for Inotify {
