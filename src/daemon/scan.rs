@@ -142,13 +142,11 @@ impl Scanner {
     ) -> Result<(), Miss> {
         self.open_way(watches, inotify, (dir, Scan::Watch), dir)?;
         let Some((_, at)) = self.way.last() else { return Ok(()) };
-        let found = match fs::stat(at.as_fd(), name) {
-            Ok(stat) => stat,
-            Err(Errno::ENOENT) => return Ok(()),
+        match fs::stat(at.as_fd(), name) {
+            Ok(found) => watches.name_found(dir, name, found.kind == Kind::Directory, sink),
+            Err(Errno::ENOENT) => {}
             Err(errno) => return Err(Miss::At(dir, errno)),
-        };
-        let found = look_at(at.as_fd(), Entry { name, kind: found.kind }, true, Scan::Report, 0);
-        watches.name_found(dir, found, sink);
+        }
         Ok(())
     }
 

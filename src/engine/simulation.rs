@@ -315,9 +315,8 @@ impl World {
         let path = String::from_utf8(self.engine.watches.tree().path(dir, name)).unwrap();
         self.story.push(format!("looks at {path}"));
         if let Some(inode) = self.disk.find(&path) {
-            let kind = if self.disk.is_dir(inode) { Kind::Directory } else { Kind::File };
-            let found = Found { name, kind, written_to: false, recent: true };
-            self.engine.feed(Tick(self.now), |watches, sink| watches.name_found(dir, found, sink));
+            let is_dir = self.disk.is_dir(inode);
+            self.engine.feed(Tick(self.now), |watches, sink| watches.name_found(dir, name, is_dir, sink));
         }
     }
 

@@ -6,7 +6,7 @@
 //! (the records are FROM a, TO b, FROM b, TO a); if it was empty and overwritten, its own IN_IGNORED says so.
 
 use super::tree::Presence;
-use super::{Aftermath, Event, Found, MapId, NodeId, RootId, Scan, Sink, Watches};
+use super::{Aftermath, Event, MapId, NodeId, RootId, Scan, Sink, Watches};
 use crate::sys::clock::Tick;
 use crate::sys::inotify::{Mask, Record, Wd};
 
@@ -116,9 +116,10 @@ impl Watches {
         }
     }
 
-    /// A name that was in doubt has this.
-    pub fn name_found(&mut self, dir: NodeId, found: Found<'_>, sink: Sink<'_>) {
-        self.deliver_found(dir, Scan::Report, found, sink);
+    /// A name that was in doubt has something: that it was renamed to there is told once more.
+    pub fn name_found(&mut self, dir: NodeId, name: &[u8], is_dir: bool, sink: Sink<'_>) {
+        let mask = if is_dir { Mask::MOVED_TO.with(Mask::ISDIR) } else { Mask::MOVED_TO };
+        self.deliver(dir, name, mask, None, true, sink);
     }
 
     pub(super) fn has_names_in_doubt(&self) -> bool {

@@ -141,7 +141,7 @@ impl Watches {
 
     /// What the kernel would have told: IN_CREATE, then IN_CLOSE_WRITE of a file that nobody writes to any more. What has
     /// been there for long, at the first scan or a return, concerns only those watches that want to know it.
-    pub(super) fn deliver_found(&mut self, dir: NodeId, scan: Scan, found: Found<'_>, sink: Sink<'_>) {
+    fn deliver_found(&mut self, dir: NodeId, scan: Scan, found: Found<'_>, sink: Sink<'_>) {
         let (is_dir, closed) = (found.kind == Kind::Directory, found.kind == Kind::File && !found.written_to);
         let created = if is_dir { Mask::CREATE.with(Mask::ISDIR) } else { Mask::CREATE };
         let name = found.name;
