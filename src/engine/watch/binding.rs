@@ -89,6 +89,12 @@ impl Watches {
             self.tree.set_wd(node, Some(wd));
             self.tree.set_flag(node, Flag::Provisional, true);
         }
+        self.put_off(node, scan);
+    }
+
+    /// Looks at a directory again when more of the queue has been read.
+    pub(super) fn put_off(&mut self, node: NodeId, scan: Scan) {
+        self.tree.set_flag(node, Flag::Later, true);
         self.later.push((node, scan));
     }
 
@@ -140,6 +146,9 @@ impl Watches {
         self.aftermath.extend(unknown.then_some(Aftermath::Lost(node, Mask::DELETE)));
         let (set, was_here) = (self.tree.set(other), self.tree.presence(other) == Presence::Here);
         self.settle_in(other, parent, &name);
+        if !unknown {
+            self.put_in_doubt(other);
+        }
         if let Some((dir, name)) = left.filter(|_| was_here && waiting != Scan::None) {
             // The place that it has left was still to be looked at: something else may be there.
             if let Some(there) = self.tree.child_or_new(dir, &name) {
@@ -155,6 +164,7 @@ impl Watches {
         let of_node = |(waiting, scan): &(NodeId, Scan)| (*waiting == node).then_some(*scan);
         let postponed = self.later.iter().filter_map(of_node).max().unwrap_or(Scan::None);
         self.later.retain(|(waiting, _)| *waiting != node);
+        self.tree.set_flag(node, Flag::Later, false);
         self.forget_doubt(node);
         let pending = self.tree.scan(node).max(postponed);
         self.tree.set_scan(node, Scan::None);
@@ -165,6 +175,7 @@ impl Watches {
     fn replaced(&mut self, node: NodeId, scan: Scan) {
         self.stale.extend(self.tree.wd(node));
         self.lose_below(node, Mask::DELETE);
+        self.put_in_doubt(node);
         if self.tree.presence(node) != Presence::Anchor && scan < Scan::Report {
             self.want(node, Scan::Report);
         }
@@ -173,7 +184,8 @@ impl Watches {
     /// On the way to a directory, there is another than the one that the tree has there; this is its watch.
     pub fn met_a_stranger(&mut self, on_the_way: NodeId, wd: Wd, (node, scan): (NodeId, Scan)) {
         self.stale.push(wd);
-        self.later.extend([(node, scan), (on_the_way, Scan::Watch)]);
+        self.put_off(node, scan);
+        self.put_off(on_the_way, Scan::Watch);
     }
 
     /// What was queued has been read: what was not certain is looked at again.
@@ -183,6 +195,7 @@ impl Watches {
 
     pub(super) fn try_again(&mut self) {
         for (node, scan) in std::mem::take(&mut self.later) {
+            self.tree.set_flag(node, Flag::Later, false);
             if !self.tree.is_lost(node) {
                 self.want(node, scan);
             }

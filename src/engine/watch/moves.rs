@@ -122,6 +122,13 @@ impl Watches {
         self.deliver(dir, name, mask, None, true, sink);
     }
 
+    /// A directory of this name is there that nobody has been told of.
+    pub(super) fn put_in_doubt(&mut self, node: NodeId) {
+        if let Some(dir) = self.tree.parent(node) {
+            self.moves.in_doubt.push((dir, self.tree.name(node).to_vec()));
+        }
+    }
+
     pub(super) fn has_names_in_doubt(&self) -> bool {
         !self.moves.in_doubt.is_empty()
     }
@@ -277,22 +284,28 @@ impl Watches {
             return;
         }
         let picky = self.sets.get(self.tree.set(node)).picky || self.sets.get(self.tree.set(parent)).picky;
-        if wanted != before {
+        if picky || wanted != before {
             for below in self.tree.subtree(node) {
                 let above = self.tree.parent(below).unwrap_or(parent);
                 let (name, before) = (self.tree.name(below).to_vec(), self.sets.get(self.tree.set(below)).dirs.clone());
                 let dirs = self.moved_along(above, &name, &before);
+                let excluded = dirs.is_empty() && below != node && !self.tree.is_lost(below);
                 self.assign(below, dirs, Vec::new());
+                if excluded {
+                    // Its tasks are matched again with the others', before it is let go.
+                    self.tree.lose(below, Presence::MovedOut);
+                    self.leaving.extend(self.tree.subtree(below));
+                }
             }
         }
         if wanted.iter().any(|root| !before.contains(root)) {
             self.want(node, Scan::Report);
-        } else if picky {
-            // What was excluded there may not be here.
-            self.want(node, Scan::List);
         } else if self.recovering && !self.tree.is_met(node) {
             // Whoever looked for what was lost has not come by.
             self.want(node, Scan::Recent);
+        } else if picky {
+            // What was excluded there may not be here.
+            self.want(node, Scan::List);
         } else {
             // If it was renamed between its IN_CREATE and its scan, the scan may have met another under its old name.
             self.want(node, Scan::Watch);

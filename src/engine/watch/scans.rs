@@ -66,7 +66,7 @@ impl Watches {
                 return Some((node, scan));
             }
             if self.has_open_pairs() {
-                self.later.push((node, scan));
+                self.put_off(node, scan);
             }
             // Else it lies below what is set aside until it is met, and is listed then.
         }
@@ -121,22 +121,37 @@ impl Watches {
 
     /// A scan has found this in a directory.
     pub fn entry(&mut self, node: NodeId, scan: Scan, found: Found<'_>, sink: Sink<'_>) {
-        let is_dir = found.kind == Kind::Directory;
-        // After lost events, an unknown directory is a new one where all that were there would be known.
-        let mut watches = self.sets.get(self.tree.set(node)).dirs.iter().filter_map(|id| self.spec(*id));
-        let all_known = watches.any(|watch| watch.rec);
-        let known = is_dir && (self.tree.child(node, found.name).is_some() || !(all_known || found.recent));
+        if found.kind != Kind::Directory {
+            match scan {
+                Scan::None | Scan::Watch | Scan::List => {}
+                Scan::Recent if !found.recent => {}
+                Scan::First | Scan::Return | Scan::Recent | Scan::Report => self.deliver_found(node, scan, found, sink),
+            }
+            return;
+        }
+        let is_unknown = || self.tree.child(node, found.name).is_none();
         match scan {
-            Scan::None | Scan::Watch => return,
-            Scan::List => {}
-            Scan::Recent if known || (!is_dir && !found.recent) => {}
-            Scan::First | Scan::Return | Scan::Recent | Scan::Report => self.deliver_found(node, scan, found, sink),
+            Scan::None | Scan::Watch => {}
+            Scan::First | Scan::Return | Scan::Report => {
+                self.deliver_found(node, scan, found, sink);
+                self.directory_found(node, found.name, scan);
+            }
+            // What was excluded where it came from is not here.
+            Scan::List if is_unknown() => self.directory_appeared(node, found, sink),
+            // Where all that were there would be known, an unknown one is new.
+            Scan::Recent if is_unknown() => {
+                let mut watches = self.sets.get(self.tree.set(node)).dirs.iter().filter_map(|id| self.spec(*id));
+                if found.recent || watches.any(|watch| watch.rec) {
+                    self.directory_appeared(node, found, sink);
+                }
+            }
+            Scan::List | Scan::Recent => self.directory_found(node, found.name, scan),
         }
-        if is_dir && !(scan == Scan::Recent && known && self.tree.child(node, found.name).is_none()) {
-            // After lost events, a directory that is not known has appeared.
-            let scan = if scan == Scan::Recent && !known { Scan::Report } else { scan };
-            self.directory_found(node, found.name, scan);
-        }
+    }
+
+    fn directory_appeared(&mut self, parent: NodeId, found: Found<'_>, sink: Sink<'_>) {
+        self.deliver_found(parent, Scan::Report, found, sink);
+        self.directory_found(parent, found.name, Scan::Report);
     }
 
     /// What the kernel would have told: IN_CREATE, then IN_CLOSE_WRITE of a file that nobody writes to any more. What has
@@ -159,10 +174,14 @@ impl Watches {
         }
     }
 
-    /// After lost events: there are tasks for a file, or a directory, that is not there.
+    /// After lost events: there are tasks for a file, or a directory, that is not there. What lies below a directory may
+    /// have gone elsewhere with it, and is told of when that is known.
     pub fn vanished(&mut self, dir: NodeId, name: &[u8], is_dir: bool, sink: Sink<'_>) {
+        self.deliver_departure_from(dir, name, sink);
         let mask = if is_dir { Mask::DELETE.with(Mask::ISDIR) } else { Mask::DELETE };
-        self.deliver(dir, name, mask, None, true, sink);
+        let maps = self.maps_at(dir, name);
+        let event = Event { mask, dir, name, is_dir, below: false, maps: &maps, source: None, from_scan: true };
+        sink(&mut self.tree, &event);
     }
 
     /// A directory is there: at the start, or because it has appeared. Whoever wants such ones watches it.

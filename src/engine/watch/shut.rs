@@ -44,7 +44,7 @@ impl Watches {
         } else if self.is_confirmed(node, None, in_sync) {
             self.gone_unseen(node);
         } else {
-            self.later.push((node, scan));
+            self.put_off(node, scan);
         }
         None
     }
@@ -54,7 +54,8 @@ impl Watches {
         if self.tree.presence(node) == Presence::Anchor {
             return self.is_missing(node);
         }
-        self.later.extend([(node, scan), (at, Scan::Watch)]);
+        self.put_off(node, scan);
+        self.put_off(at, Scan::Watch);
         None
     }
 

@@ -66,6 +66,8 @@ pub enum Flag {
     Denied = 4,
     /// It waits for a watch, a descriptor or memory.
     Wanting = 8,
+    /// It is looked at again when more of the queue has been read.
+    Later = 16,
 }
 
 /// What is still to be done on disk for a node, the most last.
