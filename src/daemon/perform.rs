@@ -105,10 +105,14 @@ impl Daemon {
             return true;
         }
         if let Some((dir, name)) = self.engine.watches.next_name_in_doubt() {
-            // What cannot be looked at any more has gone, or its directory has: their records tell.
-            let _ = self
+            let looked = self
                 .engine
                 .feed(self.now, |watches, sink| self.scanner.look_at(watches, &self.inotify, (dir, &name), sink));
+            match looked {
+                Err(Miss::Stranger) => self.engine.watches.name_put_off(dir, name),
+                // What cannot be looked at has gone, or its directory has: their records tell.
+                Ok(()) | Err(Miss::At(..)) => {}
+            }
             return true;
         }
         let Some((node, scan)) = self.engine.watches.next_scan() else { return false };
@@ -120,6 +124,13 @@ impl Daemon {
     }
 
     fn list_on(&mut self) {
+        self.list_some();
+        if !self.scanner.is_listing() {
+            self.engine.watches.listed();
+        }
+    }
+
+    fn list_some(&mut self) {
         let since = self.degraded.since.unwrap_or(self.since).min(self.since);
         match self.engine.feed(self.now, |watches, sink| self.scanner.list_on(watches, since, sink)) {
             Ok(Listed::All(node, scan)) if scan >= Scan::Return => self.look_for_files_of_tasks(node),

@@ -129,6 +129,7 @@ impl Scanner {
             }
         }
         watches.watched(node, wd, scan, inotify.queued().map_err(miss)? == 0);
+        watches.listed();
         Ok(true)
     }
 

@@ -154,16 +154,19 @@ struct World {
 
 impl World {
     fn new(rng: Rng, most: usize, existing: bool, excludes: bool) -> World {
-        let mut map = EventMap::default();
-        for event in [Mask::CREATE, Mask::CLOSE_WRITE, Mask::MOVED_TO] {
-            map.set(event, vec![Action { scheduler: 0, verb: Verb::Schedule }]);
-        }
-        for event in [Mask::DELETE, Mask::MOVED_FROM] {
-            map.set(event, vec![Action { scheduler: 0, verb: Verb::Cancel }]);
-        }
-        let watch = |path: &str| Watch {
+        let map = |scheduler| {
+            let mut map = EventMap::default();
+            for event in [Mask::CREATE, Mask::CLOSE_WRITE, Mask::MOVED_TO] {
+                map.set(event, vec![Action { scheduler, verb: Verb::Schedule }]);
+            }
+            for event in [Mask::DELETE, Mask::MOVED_FROM] {
+                map.set(event, vec![Action { scheduler, verb: Verb::Cancel }]);
+            }
+            map
+        };
+        let watch = |path: &str, map| Watch {
             paths: vec![path.as_bytes().to_vec()],
-            map: 0,
+            map,
             rec: true,
             auto_add: true,
             existing,
@@ -171,8 +174,8 @@ impl World {
         };
         let day = Millis(86_400_000);
         let scheduler = Scheduler { delay: day, files: true, dirs: true, singlejob: false, notes: Level::Debug };
-        let watches = Watches::new(&[watch("/s"), watch("/t")], Mask::CLOSE_WRITE, 7);
-        let tasks = Tasks::new(vec![scheduler], vec![map], 9, 5, Tick(0));
+        let watches = Watches::new(&[watch("/s", 0), watch("/t", 1)], Mask::CLOSE_WRITE, 7);
+        let tasks = Tasks::new(vec![scheduler.clone(), scheduler], vec![map(0), map(1)], 9, 5, Tick(0));
         World {
             disk: Disk::new(most),
             engine: Engine::new(watches, tasks, false),
@@ -335,6 +338,17 @@ impl World {
     fn look_at(&mut self, dir: NodeId, name: &[u8]) {
         let path = String::from_utf8(self.engine.watches.tree().path(dir, name)).unwrap();
         self.story.push(format!("looks at {path}"));
+        let at = self.disk.find(path.rsplit_once('/').unwrap().0);
+        let known = self.engine.watches.tree().certain_wd(dir);
+        if let Some(at) = at.filter(|at| self.disk.is_dir(*at)) {
+            let met = self.disk.watch(at);
+            if let Some(known) = known.filter(|known| *known != met) {
+                self.story.push(format!("a stranger {} instead of {}", met.0, known.0));
+                self.engine.watches.met_a_stranger(dir, met, (dir, Scan::Watch));
+                self.engine.watches.name_put_off(dir, name.to_vec());
+                return;
+            }
+        }
         if let Some(inode) = self.disk.find(&path) {
             let is_dir = self.disk.is_dir(inode);
             self.engine.feed(Tick(self.now), |watches, sink| watches.name_found(dir, name, is_dir, sink));
@@ -384,6 +398,7 @@ impl World {
             let found = Found { name: name.as_bytes(), kind, written_to: false, recent: true };
             self.engine.feed(Tick(self.now), |watches, sink| watches.entry(node, scan, found, sink));
         }
+        self.engine.watches.listed();
         if scan >= Scan::Return {
             for (name, is_dir) in self.engine.tasks().names_at(self.engine.watches.tree(), node) {
                 let there = self.disk.child(at, std::str::from_utf8(&name).unwrap());
@@ -446,7 +461,9 @@ impl World {
             }
             for effect in effects {
                 if let Effect::Start(task, about) = effect {
-                    paths.insert(String::from_utf8(about.path).unwrap());
+                    let path = String::from_utf8(about.path).unwrap();
+                    let right = path.starts_with(["/s", "/t"][usize::from(about.scheduler)]);
+                    paths.insert(if right { path } else { format!("{path} of the other watch") });
                     self.engine.finished(later, task);
                 }
             }

@@ -35,7 +35,14 @@ impl Watches {
             self.postpone(node, wd, scan);
             return None;
         }
-        Some(self.bind(node, wd, scan))
+        let node = self.bind(node, wd, scan);
+        self.listing = (scan != Scan::Watch).then_some((node, scan));
+        Some(node)
+    }
+
+    /// The directory that was watched last has been listed.
+    pub fn listed(&mut self) {
+        self.listing = None;
     }
 
     fn is_certain(&mut self, node: NodeId, wd: Wd, in_sync: bool) -> bool {
@@ -161,14 +168,21 @@ impl Watches {
 
     /// What is still to be done for a node at its place, and is not any more.
     fn take_pending(&mut self, node: NodeId) -> Scan {
-        let of_node = |(waiting, scan): &(NodeId, Scan)| (*waiting == node).then_some(*scan);
-        let postponed = self.later.iter().filter_map(of_node).max().unwrap_or(Scan::None);
+        let pending = self.pending(node);
         self.later.retain(|(waiting, _)| *waiting != node);
         self.tree.set_flag(node, Flag::Later, false);
         self.forget_doubt(node);
-        let pending = self.tree.scan(node).max(postponed);
         self.tree.set_scan(node, Scan::None);
         pending
+    }
+
+    /// What is still to be done for a node.
+    pub(super) fn pending(&self, node: NodeId) -> Scan {
+        let waiting = self.tree.flag(node, Flag::Later);
+        let of_node = |(waiting, scan): &(NodeId, Scan)| (*waiting == node).then_some(*scan);
+        let later = waiting.then(|| self.later.iter().filter_map(of_node).max()).flatten();
+        let listing = self.listing.filter(|(listed, _)| *listed == node).map(|(_, scan)| scan);
+        self.tree.scan(node).max(later.max(listing).unwrap_or(Scan::None))
     }
 
     /// Another directory is in this one's place. What was below the old one is lost.
@@ -194,6 +208,7 @@ impl Watches {
     }
 
     pub(super) fn try_again(&mut self) {
+        self.try_names_again();
         for (node, scan) in std::mem::take(&mut self.later) {
             self.tree.set_flag(node, Flag::Later, false);
             if !self.tree.is_lost(node) {
@@ -204,7 +219,11 @@ impl Watches {
 
     /// All has been scanned: what came from below a directory whose path was in doubt can be told, if it has one.
     pub fn all_scanned(&mut self, sink: Sink<'_>) {
-        if !self.in_doubt.is_empty() && self.scans.is_empty() && self.later.is_empty() {
+        if !(self.scans.is_empty() && self.later.is_empty()) {
+            return;
+        }
+        self.forget_old_paths();
+        if !self.in_doubt.is_empty() {
             self.in_doubt.clear();
             self.replay(sink);
         }

@@ -150,6 +150,8 @@ pub struct Watches {
     missing: Vec<Missing>,
     /// Directories that are looked at again when more of the queue has been read.
     later: Vec<(NodeId, Scan)>,
+    /// What is being listed.
+    listing: Option<(NodeId, Scan)>,
     /// What was met that contradicts the tree.
     doubts: Vec<Doubt>,
     /// Configured paths' directories that were renamed themselves, and are looked at again.
@@ -182,6 +184,7 @@ impl Watches {
             missing: Vec::new(),
             later: Vec::new(),
             in_doubt: Vec::new(),
+            listing: None,
             doubts: Vec::new(),
             denied: Vec::new(),
             unwatched: Vec::new(),

@@ -29,7 +29,10 @@ pub struct Moves {
     second_halves: Vec<(u32, NodeId, Vec<u8>)>,
     /// Names that may have something else than the last records of them say.
     in_doubt: Vec<(NodeId, Vec<u8>)>,
+    in_doubt_later: Vec<(NodeId, Vec<u8>)>,
     give_up_at: Option<Tick>,
+    /// Directories that have been renamed and are being listed, and where they were.
+    old_paths: Vec<(NodeId, Vec<u8>)>,
 }
 
 /// A watched directory that is set aside.
@@ -106,7 +109,7 @@ impl Watches {
     }
 
     /// The next name to be looked at, for what it has now is not certain; [`Watches::name_found`] is owed if there is
-    /// something.
+    /// something, and [`Watches::name_put_off`] if its directory is not where it should be.
     pub fn next_name_in_doubt(&mut self) -> Option<(NodeId, Vec<u8>)> {
         loop {
             let (dir, name) = self.moves.in_doubt.pop()?;
@@ -114,6 +117,16 @@ impl Watches {
                 return Some((dir, name));
             }
         }
+    }
+
+    /// A name is looked at again when more of the queue has been read.
+    pub fn name_put_off(&mut self, dir: NodeId, name: Vec<u8>) {
+        self.moves.in_doubt_later.push((dir, name));
+    }
+
+    /// More of the queue has been read.
+    pub(super) fn try_names_again(&mut self) {
+        self.moves.in_doubt.append(&mut self.moves.in_doubt_later);
     }
 
     /// A name that was in doubt has something: that it was renamed to there is told once more.
@@ -276,6 +289,7 @@ impl Watches {
     /// and is listed for those who have not known it.
     pub(super) fn settle_in(&mut self, node: NodeId, parent: NodeId, name: &[u8]) {
         let before = self.sets.get(self.tree.set(node)).dirs.clone();
+        let (old_path, pending) = (self.tree.path(node, b""), self.pending_above(node));
         let wanted = self.moved_along(parent, name, &before);
         let taken = self.tree.child(parent, name).is_some_and(|other| other != node);
         if wanted.is_empty() || taken || !self.tree.rename(node, parent, name) {
@@ -298,21 +312,54 @@ impl Watches {
                 }
             }
         }
-        if wanted.iter().any(|root| !before.contains(root)) {
-            self.want(node, Scan::Report);
+        let scan = if wanted.iter().any(|root| !before.contains(root)) {
+            Scan::Report
         } else if self.recovering && !self.tree.is_met(node) {
             // Whoever looked for what was lost has not come by.
-            self.want(node, Scan::Recent);
+            Scan::Recent
         } else if picky {
             // What was excluded there may not be here.
-            self.want(node, Scan::List);
+            Scan::List
         } else {
             // If it was renamed between its IN_CREATE and its scan, the scan may have met another under its old name.
-            self.want(node, Scan::Watch);
+            Scan::Watch
+        };
+        self.want(node, scan.max(pending));
+        if picky {
+            self.moves.old_paths.push((node, old_path));
         }
         if picky || wanted != before {
             self.aftermath.push(Aftermath::Moved(node));
         }
+    }
+
+    /// What was still to be done for a directory by way of those above it, which it leaves.
+    fn pending_above(&self, node: NodeId) -> Scan {
+        let mut pending = Scan::None;
+        let mut at = self.tree.parent(node);
+        while let Some(above) = at {
+            pending = pending.max(self.pending(above));
+            at = self.tree.parent(above);
+        }
+        pending
+    }
+
+    /// Whether a path was excluded before a directory above it was renamed, and is not now.
+    pub(super) fn is_excluded_no_more(&self, dir: NodeId, name: &[u8]) -> bool {
+        let set = self.sets.get(self.tree.set(dir));
+        let moved = self.moves.old_paths.iter().filter(|(top, _)| set.picky && self.tree.is_below(dir, *top));
+        moved.into_iter().any(|(top, old)| {
+            let path = self.tree.path(dir, name);
+            let below = path.get(self.tree.path(*top, b"").len()..).unwrap_or_default();
+            let old = [old, below].concat();
+            let watches = || set.dirs.iter().filter_map(|id| self.spec(*id));
+            watches().any(|watch| watch.excludes(&old) && !watch.excludes(&path))
+        })
+    }
+
+    /// All has been listed.
+    pub(super) fn forget_old_paths(&mut self) {
+        self.moves.old_paths.clear();
     }
 
     /// The roots that want a directory renamed to here: those that want what appears, and those that had it already.
@@ -388,9 +435,9 @@ impl Watches {
         self.replay(sink);
     }
 
-    /// Whether second halves are waited for.
+    /// Whether second halves are waited for, or names.
     pub(super) fn has_open_pairs(&self) -> bool {
-        !self.moves.departures.is_empty()
+        !(self.moves.departures.is_empty() && self.moves.in_doubt_later.is_empty())
     }
 
     /// The maps of what hangs on a lost or renamed directory.

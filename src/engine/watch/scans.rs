@@ -123,7 +123,9 @@ impl Watches {
     pub fn entry(&mut self, node: NodeId, scan: Scan, found: Found<'_>, sink: Sink<'_>) {
         if found.kind != Kind::Directory {
             match scan {
-                Scan::None | Scan::Watch | Scan::List => {}
+                Scan::None | Scan::Watch => {}
+                Scan::List if !self.is_excluded_no_more(node, found.name) => {}
+                Scan::List => self.deliver_found(node, Scan::Report, found, sink),
                 Scan::Recent if !found.recent => {}
                 Scan::First | Scan::Return | Scan::Recent | Scan::Report => self.deliver_found(node, scan, found, sink),
             }
