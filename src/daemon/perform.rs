@@ -116,7 +116,11 @@ impl Daemon {
             return true;
         }
         let Some((node, scan)) = self.engine.watches.next_scan() else { return false };
-        let begun = self.engine.feed(self.now, |watches, _| self.scanner.begin(watches, &self.inotify, (node, scan)));
+        let begun = self.engine.feed(self.now, |watches, sink| {
+            let begun = self.scanner.begin(watches, &self.inotify, (node, scan));
+            watches.catch_up(sink);
+            begun
+        });
         if let Err(Miss::At(at, errno)) = begun {
             self.scan_failed(node, scan, errno, at);
         }

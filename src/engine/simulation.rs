@@ -388,7 +388,11 @@ impl World {
         }
         let wd = self.disk.watch(at);
         let in_sync = self.disk.queue.is_empty();
-        let bound = self.engine.feed(Tick(self.now), |watches, _| watches.watched(node, wd, scan, in_sync));
+        let bound = self.engine.feed(Tick(self.now), |watches, sink| {
+            let bound = watches.watched(node, wd, scan, in_sync);
+            watches.catch_up(sink);
+            bound
+        });
         let path = String::from_utf8(self.engine.watches.tree().path(node, b"")).unwrap();
         self.story
             .push(format!("{scan:?} {path} node {} meets {}, in sync: {in_sync}, bound: {bound:?}", node.0, wd.0));

@@ -117,7 +117,7 @@ impl Watches {
             } else if self.tree.flag(other, Flag::Provisional) {
                 self.tree.forget_provisional(other);
             } else if self.moved_unseen(other, place) {
-                place = self.takes_place(other, place);
+                place = self.takes_place(other, place, scan);
             }
             // Any other is the same directory by another way: a bind mount.
         }
@@ -139,20 +139,26 @@ impl Watches {
     /// Whether a directory was renamed from where `other` is to where `node` is, without a record.
     fn moved_unseen(&self, other: NodeId, node: NodeId) -> bool {
         let movable = |node| self.tree.presence(node) != Presence::Anchor;
-        self.recovering && !self.tree.is_met(other) && movable(other) && movable(node)
+        let unseen = (self.recovering && !self.tree.is_met(other)) || self.is_departing(other);
+        unseen && movable(other) && movable(node)
     }
 
     /// `other` is found where `node` was thought to be, which steps aside: it may be met elsewhere.
-    fn takes_place(&mut self, other: NodeId, node: NodeId) -> NodeId {
+    fn takes_place(&mut self, other: NodeId, node: NodeId, scan: Scan) -> NodeId {
         let (Some(parent), name) = (self.tree.parent(node), self.tree.name(node).to_vec()) else { return node };
         let left = self.tree.parent(other).map(|dir| (dir, self.tree.name(other).to_vec()));
         let waiting = self.take_pending(other);
-        self.has_arrived(other);
         let unknown = self.tree.wd(node).is_none();
         self.tree.lose(node, if unknown { Presence::Deleted } else { Presence::Aside });
         self.aftermath.extend(unknown.then_some(Aftermath::Lost(node, Mask::DELETE)));
         let (set, was_here) = (self.tree.set(other), self.tree.presence(other) == Presence::Here);
+        let departing = self.is_departing(other);
+        self.has_arrived(other);
         self.settle_in(other, parent, &name);
+        if departing && scan < Scan::Report {
+            // Nobody has told what has become of it in between.
+            self.want(other, Scan::Report);
+        }
         if !unknown {
             self.put_in_doubt(other);
         }

@@ -22,7 +22,10 @@ const MOST_HALVES: usize = 16;
 #[derive(Default)]
 pub struct Moves {
     departures: Vec<Departure>,
+    /// Those that a scan has met elsewhere.
+    arrived: Vec<Departure>,
     held: Vec<Held>,
+    replay_is_due: bool,
     /// Of what is not watched itself: files, and directories that no watch wants.
     first_halves: Vec<(u32, Vec<u8>)>,
     /// Names that something was renamed to.
@@ -229,9 +232,30 @@ impl Watches {
         self.replay(sink);
     }
 
-    /// A scan has met a directory that was on its way.
+    /// Whether a directory's second half is waited for.
+    pub(super) fn is_departing(&self, node: NodeId) -> bool {
+        self.moves.departures.iter().any(|departure| departure.node == node && departure.cookie.is_some())
+    }
+
+    /// A scan has met a directory that was on its way: its second half came to where nobody watched yet.
     pub(super) fn has_arrived(&mut self, node: NodeId) {
-        self.moves.departures.retain(|departure| departure.node != node);
+        if let Some(at) = self.moves.departures.iter().position(|departure| departure.node == node) {
+            let departure = self.moves.departures.remove(at);
+            self.moves
+                .arrived
+                .extend(Some(departure).filter(|departure| departure.cookie.is_some() && !departure.told));
+        }
+        self.moves.replay_is_due = true;
+    }
+
+    /// Tells what was kept back for directories that scans have met; to be called after each [`Watches::watched`].
+    pub fn catch_up(&mut self, sink: Sink<'_>) {
+        if std::mem::take(&mut self.moves.replay_is_due) {
+            for departure in std::mem::take(&mut self.moves.arrived) {
+                self.deliver_departure(&departure, sink);
+            }
+            self.replay(sink);
+        }
     }
 
     /// It is certain that this directory has its name: what was set aside for it was not exchanged with it.

@@ -147,7 +147,13 @@ impl Watches {
                     self.directory_appeared(node, found, sink);
                 }
             }
-            Scan::List | Scan::Recent => self.directory_found(node, found.name, scan),
+            Scan::List | Scan::Recent => {
+                if scan == Scan::Recent && found.recent {
+                    // Its own creation may be among what was lost.
+                    self.deliver_found(node, Scan::Report, found, sink);
+                }
+                self.directory_found(node, found.name, scan);
+            }
         }
     }
 
