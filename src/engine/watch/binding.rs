@@ -51,7 +51,14 @@ impl Watches {
             |other: NodeId| other != node && self.tree.certain_wd(other).is_some() && !self.tree.is_lost(other);
         let contradicts = known.is_some_and(|known| known != wd)
             || self.tree.by_wd(wd).any(|other| elsewhere(other) && !self.moved_unseen(other, node));
-        if contradicts { self.is_confirmed(node, Some(wd), in_sync) } else { in_sync || self.tree.wd(node) == Some(wd) }
+        if self.has_held_of(node) {
+            // They are as good as unread.
+            false
+        } else if contradicts {
+            self.is_confirmed(node, Some(wd), in_sync)
+        } else {
+            in_sync || self.tree.wd(node) == Some(wd)
+        }
     }
 
     /// Whether this (no directory, if `None`) has been met at a node's path twice, each time with an empty queue.

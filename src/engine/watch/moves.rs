@@ -84,6 +84,13 @@ impl Watches {
         below
     }
 
+    /// Whether records are kept back that may say something of a directory's path.
+    pub(super) fn has_held_of(&self, node: NodeId) -> bool {
+        let mut above = std::iter::successors(self.tree.parent(node), |node| self.tree.parent(*node));
+        !self.moves.held.is_empty()
+            && above.any(|above| self.moves.held.iter().any(|held| self.tree.wd(above) == Some(held.wd)))
+    }
+
     pub(super) fn replay(&mut self, sink: Sink<'_>) {
         for held in std::mem::take(&mut self.moves.held) {
             let Held { wd, mask, cookie, ref name } = held;
