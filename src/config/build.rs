@@ -4,10 +4,11 @@ use super::ini::{Entry, Section};
 use super::keys::{self, Kind, Reader, expected};
 use super::{Config, DAEMON, Scheduler};
 use crate::engine::task::{self, Action, EventMap, SchedulerId, Verb};
-use crate::engine::watch::{MapId, NAME_MAX, Watch, events};
+use crate::engine::watch::{MapId, NAME_MAX, Watch, WatchPath, events};
 use crate::jobs::command::{Command, shell, words};
 use crate::parts::diag::{Diagnostic, Source, Span};
 use crate::parts::duration::{self, Millis};
+use crate::parts::glob::{self, Glob};
 use crate::parts::log::{self, LEVELS, Level};
 use crate::parts::pattern::Pattern;
 use crate::parts::template::{Template, braces};
@@ -358,7 +359,7 @@ fn watch(section: &Section, maps: &[&str], complaints: &mut Vec<Diagnostic>) -> 
     });
     let mut paths = Vec::new();
     for entry in reader.entries("path") {
-        match normal(&entry.value) {
+        match watch_path(&entry.value) {
             Ok(path) => paths.push(path),
             Err(wrong) => {
                 reader.complain(Diagnostic::error(entry.value_span.clone(), wrong).help("write an absolute path"));
@@ -394,8 +395,9 @@ fn pattern(entry: &Entry, reader: &mut Reader<'_>) -> Option<Pattern> {
     }
 }
 
-/// A path without repeated or trailing slashes, or what is wrong with it.
-fn normal(path: &[u8]) -> Result<Vec<u8>, String> {
+/// A path without repeated or trailing slashes, and from its first component with a wildcard on, patterns; or what is
+/// wrong with it.
+fn watch_path(path: &[u8]) -> Result<WatchPath, String> {
     if !path.starts_with(b"/") {
         return Err("a watch's path begins with /".to_owned());
     }
@@ -403,13 +405,17 @@ fn normal(path: &[u8]) -> Result<Vec<u8>, String> {
     if parts.iter().any(|part| matches!(*part, b"." | b"..")) {
         return Err("a watch's path has no . and .. in it".to_owned());
     }
-    if parts.iter().any(|part| part.len() > NAME_MAX) {
+    if parts.iter().any(|part| glob::unescaped(part).len() > NAME_MAX) {
         return Err(format!("no file's name is longer than {NAME_MAX} bytes"));
     }
-    if path.iter().any(|byte| b"*?[".contains(byte)) {
-        return Err("a watch's path holds no pattern".to_owned());
+    let plain = parts.iter().position(|part| glob::is_pattern(part)).unwrap_or(parts.len());
+    let (base, patterns) = parts.split_at(plain);
+    if patterns.len() > usize::from(u8::MAX) {
+        return Err("a path has at most 255 components from its first pattern on".to_owned());
     }
-    Ok([b"/", &parts.join(&b'/')[..]].concat())
+    let base: Vec<Vec<u8>> = base.iter().map(|part| glob::unescaped(part)).collect();
+    let globs = patterns.iter().map(|part| Glob::new(part)).collect::<Result<_, _>>()?;
+    Ok(WatchPath { base: [b"/", &base.join(&b'/')[..]].concat(), globs })
 }
 
 fn a_duration(text: &str) -> Result<Millis, String> {

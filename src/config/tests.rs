@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::engine::task::{Action, Verb};
+use crate::engine::watch::WatchPath;
 use crate::parts::pattern::Pattern;
 use crate::sys::inotify::Mask;
 
@@ -54,7 +55,7 @@ fn every_key_arrives_where_it_belongs() {
     assert_eq!(map.actions(Mask::MOVED_TO), [schedule, Action { scheduler: 1, verb: Verb::Cancel }]);
     assert_eq!(map.actions(Mask::MODIFY), [Action { scheduler: 0, verb: Verb::Cancel }]);
     assert_eq!(map.used(), Mask::CLOSE_WRITE.with(Mask::MOVED_TO).with(Mask::MODIFY));
-    let paths = vec![b"/src/path".to_vec(), b"/etc/motd".to_vec()];
+    let paths = [&b"/src/path"[..], b"/etc/motd"].map(WatchPath::from).to_vec();
     let exclude = vec![Pattern::new(b"^/src/\\.git(/|$)").unwrap()];
     assert_eq!(config.watches, [Watch { paths, map: 0, rec: true, auto_add: true, existing: true, exclude }]);
 }
@@ -137,7 +138,8 @@ fn wrong_maps_and_watches_are_errors_at_the_word() {
         ("s", "a watch's path begins with /"),
         ("", "a watch's path begins with /"),
         ("/s/../t", "a watch's path has no . and .. in it"),
-        ("/s/*", "a watch's path holds no pattern"),
+        ("/s/[a", "a [ without its ]: a backslash before it takes its meaning away"),
+        ("/s/**", "** is no pattern: * matches within one directory, and rec = yes goes deeper"),
     ] {
         let found = complaints(&format!("{REST}IN_CREATE = a\n[watch v]\nevent_map = m\npath = {path}\n"));
         assert_eq!(found, [format!("10:{}: error: {wrong}", if path.is_empty() { 7 } else { 8 })]);
@@ -255,4 +257,17 @@ fn any_text_is_read_without_a_panic() {
         let result = std::panic::catch_unwind(|| drop(parse(&[Source { path: b"x".to_vec(), text }])));
         assert!(result.is_ok(), "seed {seed}");
     }
+}
+
+/// From the first component with a wildcard on, a path is a pattern; a backslash takes a wildcard's meaning away.
+#[test]
+fn paths_may_be_patterns_from_some_component_on() {
+    let path_of = |path: &str| {
+        let config = good(&format!("{REST}IN_CREATE = a\n[watch v]\nevent_map = m\npath = {path}\n"));
+        config.watches[1].paths[0].clone()
+    };
+    let path = path_of("/srv//a\\*b/*/in?x/plain");
+    assert_eq!((&path.base[..], path.globs.len()), (&b"/srv/a*b"[..], 3));
+    assert!(path.globs[1].is_match(b"in.x") && path.globs[2].is_match(b"plain") && !path.globs[2].is_match(b"x"));
+    assert_eq!(path_of("/*/x").base, b"/");
 }

@@ -51,7 +51,7 @@ impl Engine {
             let (Aftermath::Lost(top, _) | Aftermath::Moved(top)) = aftermath;
             for node in watches.tree().subtree(top) {
                 for (name, is_dir) in tasks.names_at(watches.tree(), node) {
-                    let maps = watches.maps_at(node, &name);
+                    let maps = watches.maps_at(node, &name, is_dir);
                     match aftermath {
                         Aftermath::Lost(_, mask) => {
                             let event = synthetic(node, (&name, is_dir), mask, &maps);

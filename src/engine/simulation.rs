@@ -165,7 +165,7 @@ impl World {
             map
         };
         let watch = |path: &str, map| Watch {
-            paths: vec![path.as_bytes().to_vec()],
+            paths: vec![path.as_bytes().into()],
             map,
             rec: true,
             auto_add: true,

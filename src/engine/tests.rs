@@ -28,7 +28,7 @@ impl Rig {
         };
         let exclude: Vec<Pattern> = exclude.iter().map(|text| Pattern::new(text.as_bytes()).unwrap()).collect();
         let watch = |path: &[u8], map| Watch {
-            paths: vec![path.to_vec()],
+            paths: vec![path.into()],
             map,
             rec: true,
             auto_add: true,

@@ -89,13 +89,13 @@ fn class(characters: &mut std::str::Chars<'_>) -> Result<String, String> {
     }
     let mut first = true;
     loop {
-        match next.ok_or("a [ without its ]: write \\[ for the character itself")? {
+        match next.ok_or("a [ without its ]: a backslash before it takes its meaning away")? {
             ']' if !first => break,
             '-' => class.push('-'),
             '[' if characters.as_str().starts_with(':') => {
                 let (name, _) = characters.as_str().split_once(":]").ok_or("a [: without its :]")?;
                 class.push_str(&format!("[{name}:]"));
-                (0..name.chars().count() + 2).for_each(|_| drop(characters.next()));
+                characters.by_ref().take(name.chars().count() + 2).for_each(|_| {});
             }
             '\\' => push_literal(&mut class, characters.next().unwrap_or('\\')),
             literal => push_literal(&mut class, literal),

@@ -2,6 +2,7 @@
 
 pub mod diag;
 pub mod duration;
+pub mod glob;
 pub mod index;
 pub mod log;
 pub mod pattern;

@@ -24,4 +24,4 @@ pub use errno::Errno;
 pub use fd::Fd;
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

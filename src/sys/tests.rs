@@ -2,6 +2,16 @@
 
 use super::inotify::{Mask, Record, Records, Wd};
 
+/// fnmatch(3) with FNM_PATHNAME and FNM_PERIOD, as glob(3) uses it, for those who want to be compared.
+pub fn fnmatch(pattern: &str, name: &str) -> bool {
+    unsafe extern "C" {
+        fn fnmatch(pattern: *const libc::c_char, name: *const libc::c_char, flags: libc::c_int) -> libc::c_int;
+    }
+    let (pattern, name) = (std::ffi::CString::new(pattern).unwrap(), std::ffi::CString::new(name).unwrap());
+    // SAFETY: POSIX's own declaration; two live NUL-terminated strings. 1 and 4 are the flags of the C libraries of Linux.
+    unsafe { fnmatch(pattern.as_ptr(), name.as_ptr(), 1 | 4) == 0 }
+}
+
 fn record(wd: i32, mask: u32, cookie: u32, name: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     bytes.extend(wd.to_ne_bytes());

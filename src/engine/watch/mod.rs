@@ -17,8 +17,10 @@ pub mod tree;
 
 pub use names::NAME_MAX;
 pub use set::{MapId, RootId};
+use set::{Roots, Set};
 pub use tree::{NodeId, ROOT, Scan, Tree};
 
+use crate::parts::glob::Glob;
 use crate::parts::pattern::Pattern;
 use crate::sys::Errno;
 use crate::sys::fs::Kind;
@@ -29,11 +31,26 @@ use set::Sets;
 use shut::Denied;
 use tree::{Flag, Presence};
 
+/// A path of a watch: where it begins, and the pattern that what lies below must match, a component each.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WatchPath {
+    /// An absolute path, normal (no empty, `.` or `..` component). Symbolic links on it are followed.
+    pub base: Vec<u8>,
+    /// None if the path holds no pattern.
+    pub globs: Vec<Glob>,
+}
+
+impl From<&[u8]> for WatchPath {
+    fn from(path: &[u8]) -> WatchPath {
+        WatchPath { base: path.to_vec(), globs: Vec::new() }
+    }
+}
+
 /// A watch of the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Watch {
-    /// Absolute paths, normal (no empty, `.` or `..` component), to directories or files.
-    pub paths: Vec<Vec<u8>>,
+    /// To directories or files.
+    pub paths: Vec<WatchPath>,
     /// Its event map.
     pub map: MapId,
     /// The directories below that are there at the start count too.
@@ -107,10 +124,11 @@ pub enum Aftermath {
     Moved(NodeId),
 }
 
-/// A path of a watch.
+/// A path of a watch, from its base on.
 struct Root {
     node: NodeId,
     watch: usize,
+    globs: Vec<Glob>,
 }
 
 /// A configured path, or a directory on its way, that is waited for.
@@ -200,14 +218,36 @@ impl Watches {
         new
     }
 
-    fn assign(&mut self, node: NodeId, dirs: Vec<RootId>, files: Vec<RootId>) {
-        let (roots, specs) = (&self.roots, &self.specs);
-        let watch_of = |id: RootId| {
-            let watch = roots.get(usize::from(id)).and_then(|root| specs.get(root.watch));
-            watch.map_or((0, false), |watch| (watch.map, !watch.exclude.is_empty()))
+    fn assign(&mut self, node: NodeId, roots: Roots) {
+        if self.sets.is_crowded() {
+            self.sets.keep(self.tree.sets());
+        }
+        let watch_of = |id: RootId| self.specs.get(self.roots.get(usize::from(id))?.watch);
+        let last = |(id, level): &(RootId, u8)| {
+            self.roots.get(usize::from(*id)).is_some_and(|root| root.globs.len() == usize::from(*level) + 1)
         };
-        let set = self.sets.intern(dirs, files, watch_of);
+        let make = |roots: Roots| {
+            let of_globs = roots.globs.iter().map(|(id, _)| *id);
+            let watches =
+                || roots.dirs.iter().chain(&roots.files).copied().chain(of_globs.clone()).filter_map(watch_of);
+            Set {
+                maps: each_once(roots.dirs.iter().filter_map(|id| watch_of(*id)).map(|watch| watch.map)),
+                picky: watches().any(|watch| !watch.exclude.is_empty()),
+                existing: watches().any(|watch| watch.existing),
+                uniform: roots.files.is_empty()
+                    && roots.globs.is_empty()
+                    && watches().all(|watch| watch.rec && watch.auto_add && watch.exclude.is_empty()),
+                files_count: !(roots.dirs.is_empty() && roots.files.is_empty()) || roots.globs.iter().any(last),
+                roots,
+            }
+        };
+        let set = self.sets.intern(roots.in_order(), make);
         self.tree.set_set(node, set);
+    }
+
+    /// What a directory serves.
+    fn set_of(&self, node: NodeId) -> &Set {
+        self.sets.get(self.tree.set(node))
     }
 
     /// The watch that a root belongs to.
@@ -218,7 +258,7 @@ impl Watches {
     /// How many directories are watched for what happens in them.
     pub fn watched_directories(&self) -> usize {
         let nodes = self.tree.subtree(ROOT).into_iter();
-        nodes.filter(|node| self.tree.wd(*node).is_some() && self.serves(*node)).count()
+        nodes.filter(|node| self.tree.wd(*node).is_some() && self.set_of(*node).files_count).count()
     }
 
     /// How many watch descriptors are in use.
@@ -296,9 +336,8 @@ impl Watches {
         let parent = self.tree.parent(node);
         // The parent's watch tells the same with the name; a root's parent is not asked.
         let told = record.mask.any(TOLD_TWICE)
-            && parent.is_some_and(|parent| {
-                self.tree.wd(parent).is_some() && self.sets.get(self.tree.set(parent)).maps == self.maps(node)
-            });
+            && parent
+                .is_some_and(|parent| self.tree.wd(parent).is_some() && self.set_of(parent).maps == self.maps(node));
         if !told && !self.has_left(node) {
             let name = self.tree.name(node).to_vec();
             let maps = self.maps_in(self.tree.set(node), parent.unwrap_or(ROOT), &name);
@@ -324,7 +363,7 @@ impl Watches {
     }
 
     fn maps(&self, node: NodeId) -> &[MapId] {
-        &self.sets.get(self.tree.set(node)).maps
+        &self.set_of(node).maps
     }
 
     /// Whether it is below a directory that left the watched part and is not unwatched yet.
@@ -362,11 +401,40 @@ impl Watches {
         self.maps_in(self.tree.set(dir), dir, name)
     }
 
-    /// The maps of those watches of a directory that want to know what is there already.
-    fn existing_maps_of(&self, dir: NodeId, name: &[u8]) -> Vec<MapId> {
-        let path = self.tree.path(dir, name);
-        let watches = self.sets.get(self.tree.set(dir)).dirs.iter().filter_map(|id| self.spec(*id));
-        each_once(watches.filter(|watch| watch.existing && !watch.excludes(&path)).map(|watch| watch.map))
+    /// The maps that what a name has concerns, for the directory's sake and for a file's own, of those watches that are
+    /// `wanted`.
+    fn maps_where(
+        &self,
+        dir: NodeId,
+        name: &[u8],
+        is_dir: bool,
+        wanted: impl Fn(&Watch) -> bool,
+    ) -> (Vec<MapId>, Vec<MapId>) {
+        let set = self.set_of(dir);
+        let path = if set.picky { self.tree.path(dir, name) } else { Vec::new() };
+        let counts = |watch: &&Watch| wanted(watch) && !(set.picky && watch.excludes(&path));
+        let of_dir = set.roots.dirs.iter().filter_map(|id| self.spec(*id)).filter(counts).map(|watch| watch.map);
+        let of_dir = each_once(of_dir);
+        if is_dir {
+            return (of_dir, Vec::new());
+        }
+        let is_it =
+            |id: &&RootId| self.roots.get(usize::from(**id)).is_some_and(|root| self.tree.name(root.node) == name);
+        let files = set.roots.files.iter().filter(is_it).copied();
+        let files = files.chain(self.globbed(set, name, true).map(|(id, _)| id)).filter_map(|id| self.spec(id));
+        let of_file = files.filter(counts).map(|watch| watch.map).filter(|map| !of_dir.contains(map));
+        let of_file = each_once(of_file);
+        (of_dir, of_file)
+    }
+
+    /// The patterns that a name matches at a directory's level; their last component, or any other.
+    fn globbed<'a>(&'a self, set: &'a Set, name: &'a [u8], last: bool) -> impl Iterator<Item = (RootId, u8)> + 'a {
+        set.roots.globs.iter().copied().filter(move |(id, level)| {
+            self.roots.get(usize::from(*id)).is_some_and(|root| {
+                (root.globs.len() == usize::from(*level) + 1) == last
+                    && root.globs.get(usize::from(*level)).is_some_and(|glob| glob.is_match(name))
+            })
+        })
     }
 
     /// The maps of a set's roots, but for those that exclude this path.
@@ -376,7 +444,7 @@ impl Watches {
             return set.maps.clone();
         }
         let path = self.tree.path(dir, name);
-        let watches = set.dirs.iter().filter_map(|id| self.spec(*id));
+        let watches = set.roots.dirs.iter().filter_map(|id| self.spec(*id));
         each_once(watches.filter(|watch| !watch.excludes(&path)).map(|watch| watch.map))
     }
 
@@ -391,24 +459,30 @@ impl Watches {
         sink: Sink<'_>,
     ) {
         self.deliver_departure_from(dir, name, sink);
-        let is_dir = mask.any(Mask::ISDIR);
-        let dir_maps = self.maps_of(dir, name);
-        if !dir_maps.is_empty() {
-            let event = Event { mask, dir, name, is_dir, below: true, maps: &dir_maps, source, from_scan };
-            sink(&mut self.tree, &event);
-        }
-        let set = self.sets.get(self.tree.set(dir));
-        let file_is = |id: &&RootId| {
-            let root = self.roots.get(usize::from(**id));
-            !is_dir && root.is_some_and(|root| self.tree.name(root.node) == name)
+        let set = self.set_of(dir);
+        let maps = if !set.picky && set.roots.files.is_empty() && set.roots.globs.is_empty() {
+            (set.maps.clone(), Vec::new())
+        } else {
+            self.maps_where(dir, name, mask.any(Mask::ISDIR), |_| true)
         };
-        let files = set.files.iter().filter(file_is).filter_map(|id| self.spec(*id));
-        let mut maps: Vec<MapId> = files.map(|watch| watch.map).filter(|map| !dir_maps.contains(map)).collect();
-        maps.dedup();
-        if !maps.is_empty() {
-            let event =
-                Event { mask: of_the_file(mask), dir, name, is_dir, below: true, maps: &maps, source, from_scan };
-            sink(&mut self.tree, &event);
+        self.deliver_to(maps, (dir, name), mask, source, from_scan, sink);
+    }
+
+    fn deliver_to(
+        &mut self,
+        (of_dir, of_file): (Vec<MapId>, Vec<MapId>),
+        (dir, name): (NodeId, &[u8]),
+        mask: Mask,
+        source: Option<&[u8]>,
+        from_scan: bool,
+        sink: Sink<'_>,
+    ) {
+        let is_dir = mask.any(Mask::ISDIR);
+        for (mask, maps) in [(mask, of_dir), (of_the_file(mask), of_file)] {
+            if !maps.is_empty() {
+                let event = Event { mask, dir, name, is_dir, below: true, maps: &maps, source, from_scan };
+                sink(&mut self.tree, &event);
+            }
         }
     }
 }

@@ -6,7 +6,7 @@
 //! (the records are FROM a, TO b, FROM b, TO a); if it was empty and overwritten, its own IN_IGNORED says so.
 
 use super::tree::Presence;
-use super::{Aftermath, Event, MapId, NodeId, RootId, Scan, Sink, Watches};
+use super::{Aftermath, Event, MapId, NodeId, Roots, Scan, Sink, Watches};
 use crate::sys::clock::Tick;
 use crate::sys::inotify::{Mask, Record, Wd};
 
@@ -319,7 +319,7 @@ impl Watches {
     /// Gives a renamed directory its new place, if a watch wants it there. Between watches its subtree changes hands,
     /// and is listed for those who have not known it.
     pub(super) fn settle_in(&mut self, node: NodeId, parent: NodeId, name: &[u8]) {
-        let before = self.sets.get(self.tree.set(node)).dirs.clone();
+        let before = self.set_of(node).roots.clone();
         let (old_path, pending) = (self.tree.path(node, b""), self.pending_above(node));
         let wanted = self.moved_along(parent, name, &before);
         let taken = self.tree.child(parent, name).is_some_and(|other| other != node);
@@ -328,14 +328,14 @@ impl Watches {
             self.directory_found(parent, name, Scan::Report);
             return;
         }
-        let picky = self.sets.get(self.tree.set(node)).picky || self.sets.get(self.tree.set(parent)).picky;
+        let picky = self.set_of(node).picky || self.set_of(parent).picky;
         if picky || wanted != before {
             for below in self.tree.subtree(node) {
                 let above = self.tree.parent(below).unwrap_or(parent);
-                let (name, before) = (self.tree.name(below).to_vec(), self.sets.get(self.tree.set(below)).dirs.clone());
-                let dirs = self.moved_along(above, &name, &before);
-                let excluded = dirs.is_empty() && below != node && !self.tree.is_lost(below);
-                self.assign(below, dirs, Vec::new());
+                let (name, before) = (self.tree.name(below).to_vec(), self.set_of(below).roots.clone());
+                let roots = self.moved_along(above, &name, &before);
+                let excluded = roots.is_empty() && below != node && !self.tree.is_lost(below);
+                self.assign(below, roots);
                 if excluded {
                     // Its tasks are matched again with the others', before it is let go.
                     self.tree.lose(below, Presence::MovedOut);
@@ -343,7 +343,7 @@ impl Watches {
                 }
             }
         }
-        let scan = if wanted.iter().any(|root| !before.contains(root)) {
+        let scan = if wanted.is_more_than(&before) {
             Scan::Report
         } else if self.recovering && !self.tree.is_met(node) {
             // Whoever looked for what was lost has not come by.
@@ -377,13 +377,13 @@ impl Watches {
 
     /// Whether a path was excluded before a directory above it was renamed, and is not now.
     pub(super) fn is_excluded_no_more(&self, dir: NodeId, name: &[u8]) -> bool {
-        let set = self.sets.get(self.tree.set(dir));
+        let set = self.set_of(dir);
         let moved = self.moves.old_paths.iter().filter(|(top, _)| set.picky && self.tree.is_below(dir, *top));
         moved.into_iter().any(|(top, old)| {
             let path = self.tree.path(dir, name);
             let below = path.get(self.tree.path(*top, b"").len()..).unwrap_or_default();
             let old = [old, below].concat();
-            let watches = || set.dirs.iter().filter_map(|id| self.spec(*id));
+            let watches = || set.roots.dirs.iter().filter_map(|id| self.spec(*id));
             watches().any(|watch| watch.excludes(&old) && !watch.excludes(&path))
         })
     }
@@ -394,14 +394,10 @@ impl Watches {
     }
 
     /// The roots that want a directory renamed to here: those that want what appears, and those that had it already.
-    fn moved_along(&self, parent: NodeId, name: &[u8], before: &[RootId]) -> Vec<RootId> {
-        let appeared = self.inherited(parent, name, Scan::Report);
-        let mut wanted = self.inherited(parent, name, Scan::List);
-        wanted.retain(|root| before.contains(root));
-        wanted.extend(appeared);
-        wanted.sort_unstable();
-        wanted.dedup();
-        wanted
+    fn moved_along(&self, parent: NodeId, name: &[u8], before: &Roots) -> Roots {
+        let mut had = self.inherited(parent, name, Scan::List);
+        had.dirs.retain(|root| before.dirs.contains(root));
+        self.inherited(parent, name, Scan::Report).and(had)
     }
 
     /// A directory went to where no watch is: neither it nor what lies below has a path, and the kernel's watches end.
@@ -472,8 +468,9 @@ impl Watches {
     }
 
     /// The maps of what hangs on a lost or renamed directory.
-    pub fn maps_at(&self, dir: NodeId, name: &[u8]) -> Vec<MapId> {
-        self.maps_of(dir, name)
+    pub fn maps_at(&self, dir: NodeId, name: &[u8], is_dir: bool) -> Vec<MapId> {
+        let (of_dir, of_file) = self.maps_where(dir, name, is_dir, |_| true);
+        [of_dir, of_file].concat()
     }
 
     /// How many first halves are kept.

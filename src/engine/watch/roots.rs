@@ -5,7 +5,7 @@
 //! waited for, so that what others do in them does not wake anybody. A path that is a file is served by its parent.
 
 use super::tree::{Flag, Presence};
-use super::{Missing, NodeId, ROOT, Root, RootId, Scan, Sink, Trouble, Watches};
+use super::{Missing, NodeId, ROOT, Root, RootId, Scan, Sink, Trouble, UPKEEP, WatchPath, Watches};
 use crate::sys::inotify::{Mask, Record};
 
 /// What a directory on the way is asked for.
@@ -14,9 +14,9 @@ const ON_THE_WAY: Mask = Mask::DELETE_SELF.with(Mask::MOVE_SELF);
 const WAITING: Mask = Mask::CREATE.with(Mask::MOVED_TO);
 
 impl Watches {
-    pub(super) fn add_root(&mut self, path: &[u8], watch: usize) {
+    pub(super) fn add_root(&mut self, path: &WatchPath, watch: usize) {
         let mut way = vec![ROOT];
-        for component in path.split(|byte| *byte == b'/').filter(|component| !component.is_empty()) {
+        for component in path.base.split(|byte| *byte == b'/').filter(|component| !component.is_empty()) {
             let above = way.last().copied().unwrap_or(ROOT);
             match self.tree.child_or_new(above, component) {
                 Some(node) => way.push(node),
@@ -25,9 +25,13 @@ impl Watches {
         }
         let (Some(node), Ok(id)) = (way.last().copied(), RootId::try_from(self.roots.len())) else { return };
         self.tree.anchor(node);
-        self.roots.push(Root { node, watch });
-        let set = self.sets.get(self.tree.set(node)).clone();
-        self.assign(node, [set.dirs, vec![id]].concat(), set.files);
+        self.roots.push(Root { node, watch, globs: path.globs.clone() });
+        let mut roots = self.set_of(node).roots.clone();
+        match path.globs.is_empty() {
+            true => roots.dirs.push(id),
+            false => roots.globs.push((id, 0)),
+        }
+        self.assign(node, roots);
         // The stack gives them out from the top of the tree down.
         self.want(node, self.first_scan(node));
         for above in way.into_iter().rev().skip(1) {
@@ -37,24 +41,27 @@ impl Watches {
 
     /// What is to be done when a configured path is met for the first time, or again.
     pub(super) fn first_scan(&self, node: NodeId) -> Scan {
-        let mut watches = self.sets.get(self.tree.set(node)).dirs.iter().filter_map(|id| self.spec(*id));
+        let set = self.set_of(node);
+        let mut watches = set.roots.dirs.iter().filter_map(|id| self.spec(*id));
+        let lists = !set.roots.globs.is_empty() || watches.any(|watch| watch.rec || watch.existing);
         match self.started {
-            true if watches.next().is_some() => Scan::Return,
-            false if watches.any(|watch| watch.rec || watch.existing) => Scan::First,
+            true if self.serves(node) => Scan::Return,
+            false if lists => Scan::First,
             true | false => Scan::Watch,
         }
     }
 
-    /// Whether anything that happens in a directory is reported, and not only the directory's own fate.
+    /// Whether it is watched for more than for the way to a configured path.
     pub(super) fn serves(&self, node: NodeId) -> bool {
-        let set = self.sets.get(self.tree.set(node));
-        !(set.dirs.is_empty() && set.files.is_empty())
+        !self.set_of(node).roots.is_empty()
     }
 
     /// What the watch of this directory asks the kernel for.
     pub fn mask(&self, node: NodeId) -> Mask {
         let mask = match (self.serves(node), self.waits_for_more(node)) {
-            (true, _) => self.mask,
+            (true, _) if self.set_of(node).files_count => self.mask,
+            // A pattern's next component may match what comes.
+            (true, _) => UPKEEP,
             (false, true) => ON_THE_WAY.with(WAITING),
             (false, false) => ON_THE_WAY,
         };
@@ -96,25 +103,33 @@ impl Watches {
 
     fn serve_by_parent(&mut self, node: NodeId) {
         let Some(parent) = self.tree.parent(node) else { return };
-        // Only its own: what it inherited comes back with it, and what it serves for files in it stays.
-        let here = self.sets.get(self.tree.set(node)).clone();
-        let own: Vec<RootId> = here.dirs.into_iter().filter(|id| self.is_at(*id, node)).collect();
-        self.assign(node, Vec::new(), here.files);
-        let set = self.sets.get(self.tree.set(parent)).clone();
-        self.assign(parent, set.dirs, [set.files, own].concat());
-        // Its mask is another one now.
-        self.want(parent, Scan::Watch);
+        // Only its own: what it inherited comes back with it, and what it serves for others in it stays.
+        let mut here = self.set_of(node).roots.clone();
+        let own: Vec<RootId> = here.dirs.iter().copied().filter(|id| self.is_at(*id, node)).collect();
+        let existing = own.iter().filter_map(|id| self.spec(*id)).any(|watch| watch.existing);
+        here.dirs.clear();
+        self.assign(node, here);
+        let mut above = self.set_of(parent).roots.clone();
+        above.files.extend(own);
+        self.assign(parent, above);
+        // Its mask is another one now; and the file may be there.
+        self.want(parent, if existing && !self.started { Scan::First } else { Scan::Watch });
     }
 
     /// What its parent served is a directory now.
     fn serve_itself(&mut self, node: NodeId) {
         let Some(parent) = self.tree.parent(node) else { return };
-        let set = self.sets.get(self.tree.set(parent)).clone();
-        let (own, others): (Vec<RootId>, Vec<RootId>) = set.files.iter().partition(|id| self.is_at(**id, node));
+        if self.set_of(parent).roots.files.is_empty() {
+            return;
+        }
+        let mut above = self.set_of(parent).roots.clone();
+        let (own, others): (Vec<RootId>, Vec<RootId>) = above.files.iter().partition(|id| self.is_at(**id, node));
         if !own.is_empty() {
-            self.assign(parent, set.dirs, others);
-            let here = self.sets.get(self.tree.set(node)).clone();
-            self.assign(node, [here.dirs, own].concat(), here.files);
+            above.files = others;
+            self.assign(parent, above);
+            let mut here = self.set_of(node).roots.clone();
+            here.dirs.extend(own);
+            self.assign(node, here);
             self.want(parent, Scan::Watch);
         }
     }
@@ -167,8 +182,7 @@ impl Watches {
         let is_dir = mask.any(Mask::ISDIR);
         let goes = mask.any(Mask::DELETE.with(Mask::MOVED_FROM));
         let missing = self.missing.iter().any(|missing| missing.node == child);
-        let a_file =
-            !missing && !is_dir && self.sets.get(self.tree.set(dir)).files.iter().any(|id| self.is_at(*id, child));
+        let a_file = !missing && !is_dir && self.set_of(dir).roots.files.iter().any(|id| self.is_at(*id, child));
         if self.tree.presence(child) == Presence::Anchor && !a_file && !(goes && is_dir) {
             self.want(child, Scan::Watch);
         }

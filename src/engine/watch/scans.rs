@@ -5,7 +5,7 @@
 //! directory was renamed to here unseen, and its node moves; nodes that are not met are lost.
 
 use super::tree::Presence;
-use super::{Aftermath, Event, Found, NodeId, ROOT, RootId, Scan, Sink, Watches};
+use super::{Aftermath, Event, Found, NodeId, ROOT, RootId, Roots, Scan, Sink, Watches};
 use crate::sys::fs::Kind;
 use crate::sys::inotify::{Mask, Wd};
 
@@ -111,10 +111,9 @@ impl Watches {
     /// Whether the listing of a directory is to say more of files than their names: whether they are open for writing,
     /// and after lost events, whether they have changed.
     pub fn reports_files(&self, node: NodeId, scan: Scan) -> bool {
-        let wanted = |id: &RootId| self.spec(*id).is_some_and(|watch| watch.existing);
         match scan {
             Scan::None | Scan::Watch | Scan::List => false,
-            Scan::First => self.sets.get(self.tree.set(node)).dirs.iter().any(wanted),
+            Scan::First => self.set_of(node).existing,
             Scan::Return | Scan::Recent | Scan::Report => true,
         }
     }
@@ -142,8 +141,7 @@ impl Watches {
             Scan::List if is_unknown() => self.directory_appeared(node, found, sink),
             // Where all that were there would be known, an unknown one is new.
             Scan::Recent if is_unknown() => {
-                let mut watches = self.sets.get(self.tree.set(node)).dirs.iter().filter_map(|id| self.spec(*id));
-                if found.recent || watches.any(|watch| watch.rec) {
+                if found.recent || !self.inherited(node, found.name, Scan::List).is_empty() {
                     self.directory_appeared(node, found, sink);
                 }
             }
@@ -165,19 +163,20 @@ impl Watches {
     /// What the kernel would have told: IN_CREATE, then IN_CLOSE_WRITE of a file that nobody writes to any more. What has
     /// been there for long, at the first scan or a return, concerns only those watches that want to know it.
     fn deliver_found(&mut self, dir: NodeId, scan: Scan, found: Found<'_>, sink: Sink<'_>) {
+        let old = scan == Scan::First || (scan == Scan::Return && !found.recent);
+        if old && !self.set_of(dir).existing {
+            return;
+        }
         let (is_dir, closed) = (found.kind == Kind::Directory, found.kind == Kind::File && !found.written_to);
         let created = if is_dir { Mask::CREATE.with(Mask::ISDIR) } else { Mask::CREATE };
         let name = found.name;
         for mask in [created].into_iter().chain(closed.then_some(Mask::CLOSE_WRITE)) {
-            if !(scan == Scan::First || (scan == Scan::Return && !found.recent)) {
+            if old {
+                self.deliver_departure_from(dir, name, sink);
+                let maps = self.maps_where(dir, name, is_dir, |watch| watch.existing);
+                self.deliver_to(maps, (dir, name), mask, None, true, sink);
+            } else {
                 self.deliver(dir, name, mask, None, true, sink);
-                continue;
-            }
-            self.deliver_departure_from(dir, name, sink);
-            let maps = self.existing_maps_of(dir, name);
-            let event = Event { mask, dir, name, is_dir, below: true, maps: &maps, source: None, from_scan: true };
-            if !maps.is_empty() {
-                sink(&mut self.tree, &event);
             }
         }
     }
@@ -187,7 +186,7 @@ impl Watches {
     pub fn vanished(&mut self, dir: NodeId, name: &[u8], is_dir: bool, sink: Sink<'_>) {
         self.deliver_departure_from(dir, name, sink);
         let mask = if is_dir { Mask::DELETE.with(Mask::ISDIR) } else { Mask::DELETE };
-        let maps = self.maps_at(dir, name);
+        let maps = self.maps_at(dir, name, is_dir);
         let event = Event { mask, dir, name, is_dir, below: false, maps: &maps, source: None, from_scan: true };
         sink(&mut self.tree, &event);
     }
@@ -199,33 +198,42 @@ impl Watches {
             self.want(known, scan);
             return;
         }
-        let inherited = self.inherited(parent, name, scan);
-        let own = known.map(|node| self.sets.get(self.tree.set(node)).clone()).unwrap_or_default();
-        if inherited.is_empty() && own.dirs.is_empty() && own.files.is_empty() {
+        if known.is_none() && self.set_of(parent).uniform {
+            if let Some(node) = self.tree.child_or_new(parent, name) {
+                self.tree.set_set(node, self.tree.set(parent));
+                self.want(node, scan);
+            }
+            return;
+        }
+        let own = known.map(|node| self.set_of(node).roots.clone()).unwrap_or_default();
+        let roots = self.inherited(parent, name, scan).and(own);
+        if roots.is_empty() {
             return;
         }
         if let Some(node) = self.tree.child_or_new(parent, name) {
-            self.assign(node, [own.dirs, inherited].concat(), own.files);
+            self.assign(node, roots);
             self.want(node, scan);
         }
     }
 
-    /// The watches of a directory that also want the directories in it: those found at the start, or those that appear.
-    pub(super) fn inherited(&self, parent: NodeId, name: &[u8], scan: Scan) -> Vec<RootId> {
-        let set = self.sets.get(self.tree.set(parent));
+    /// What a directory of this name serves for its parent's sake: the watches that also want the directories in it,
+    /// those found at the start or those that appear; and patterns that it matches.
+    pub(super) fn inherited(&self, parent: NodeId, name: &[u8], scan: Scan) -> Roots {
+        let set = self.set_of(parent);
         let path = if set.picky { self.tree.path(parent, name) } else { Vec::new() };
+        let included = |id: RootId| self.spec(id).filter(|watch| !(set.picky && watch.excludes(&path)));
         let wants = |id: &RootId| {
-            let watch = self.spec(*id);
-            watch.is_some_and(|watch| {
-                let wants = match scan {
-                    Scan::Report => watch.auto_add,
-                    Scan::Return => watch.rec || watch.auto_add,
-                    Scan::None | Scan::Watch | Scan::List | Scan::First | Scan::Recent => watch.rec,
-                };
-                wants && !watch.excludes(&path)
+            included(*id).is_some_and(|watch| match scan {
+                Scan::Report => watch.auto_add,
+                Scan::Return => watch.rec || watch.auto_add,
+                Scan::None | Scan::Watch | Scan::List | Scan::First | Scan::Recent => watch.rec,
             })
         };
-        set.dirs.iter().copied().filter(wants).collect()
+        let mut dirs: Vec<RootId> = set.roots.dirs.iter().copied().filter(wants).collect();
+        dirs.extend(self.globbed(set, name, true).map(|(id, _)| id).filter(|id| included(*id).is_some()));
+        let next = self.globbed(set, name, false).filter(|(id, _)| included(*id).is_some());
+        let globs = next.map(|(id, level)| (id, level + 1)).collect();
+        Roots { dirs, files: Vec::new(), globs }.in_order()
     }
 
     /// Events are lost: everything is looked at again.

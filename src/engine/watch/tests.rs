@@ -11,7 +11,7 @@ struct Rig {
 }
 
 fn watch(path: &str, map: MapId, rec: bool, auto_add: bool) -> Watch {
-    Watch { paths: vec![path.as_bytes().to_vec()], map, rec, auto_add, existing: false, exclude: Vec::new() }
+    Watch { paths: vec![path.as_bytes().into()], map, rec, auto_add, existing: false, exclude: Vec::new() }
 }
 
 type Seen = Vec<(Mask, String, Vec<MapId>)>;

@@ -385,6 +385,11 @@ impl Tree {
         self.node(id).set
     }
 
+    /// The sets that nodes in use have.
+    pub fn sets(&self) -> impl Iterator<Item = u16> + '_ {
+        self.nodes.iter().filter(|node| node.presence != Presence::Free).map(|node| node.set)
+    }
+
     /// Says which watches it serves.
     pub fn set_set(&mut self, id: NodeId, set: u16) {
         self.node_mut(id).set = set;

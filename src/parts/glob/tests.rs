@@ -48,7 +48,9 @@ fn the_answer_is_that_of_fnmatch() {
     let mut rng = fastrand::Rng::with_seed(11);
     let mut both = [0, 0];
     for _ in 0..100_000 {
-        let pattern: String = (0..rng.usize(1..6)).map(|_| *rng.choice(&["a", "b", ".", "*", "?", "[ab]", "[!a]", "\\*", "\\."]).unwrap()).collect();
+        let pattern: String = (0..rng.usize(1..6))
+            .map(|_| *rng.choice(&["a", "b", ".", "*", "?", "[ab]", "[!a]", "\\*", "\\."]).unwrap())
+            .collect();
         let name: String = (0..rng.usize(1..5)).map(|_| *rng.choice(&["a", "b", ".", "*"]).unwrap()).collect();
         if pattern.contains("**") {
             continue;
