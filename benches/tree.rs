@@ -101,7 +101,7 @@ const SHAPES: [(&str, &[usize]); 2] = [("70 x 20 x 100", &[70, 20, 100]), ("all 
 fn grow(directories: usize, fans: &[usize]) -> [f64; 3] {
     let mut random = fastrand::Rng::with_seed(7);
     let (mut met, mut names, mut wd) = (1, 0, 0);
-    let (paths, depth_of_root) = (vec![b"/srv/tree".to_vec()], 2);
+    let (paths, depth_of_root) = (vec![b"/srv/tree"[..].into()], 2);
     let watch = [Watch { paths, map: 0, rec: true, auto_add: true, existing: false, exclude: Vec::new() }];
     let no_events = &mut |_: &mut Tree, _: &Event<'_>| {};
     let before = LIVE.load(Relaxed);
@@ -110,7 +110,7 @@ fn grow(directories: usize, fans: &[usize]) -> [f64; 3] {
     let mut watches = Watches::new(&watch, Mask::CLOSE_WRITE, random.u64(..));
     while let Some((node, scan)) = watches.next_scan() {
         wd += 1;
-        let node = watches.watched(node, Wd(wd), scan);
+        let node = watches.watched(node, Wd(wd), scan, true).expect("the queue is always empty here");
         if scan == Scan::Watch {
             continue;
         }

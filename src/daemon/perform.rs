@@ -88,13 +88,20 @@ impl Daemon {
 
     fn scan_for_a_slice(&mut self) {
         let end = clock::boot_now().0 + SLICE;
-        let mut scanned = 0;
+        let mut steps = 0_u32;
         while self.scan_on() {
-            scanned += 1;
-            if clock::boot_now().0 > end {
-                self.say(Level::Debug, format_args!("scanned a slice of {scanned} steps, there is more"));
+            steps += 1;
+            // Most steps take microseconds; a listing's may take longer.
+            if (self.scanner.is_listing() || steps % 8 == 0) && clock::boot_now().0 > end {
                 break;
             }
+        }
+        self.engine.feed(self.now, |watches, sink| {
+            self.scanner.tell_of_leaves(watches, &self.inotify);
+            watches.catch_up(sink);
+        });
+        if steps > 0 && self.has_work() {
+            self.say(Level::Debug, format_args!("scanned: {steps} steps, and there is more"));
         }
     }
 

@@ -28,6 +28,8 @@ pub struct Scanner {
     reader: Reader,
     /// What is being listed: the last of the way.
     listing: Option<Listing>,
+    /// Directories that were watched from their parents, and of which the engine does not know yet.
+    leaves: Vec<(NodeId, Wd, Scan)>,
 }
 
 #[derive(Clone, Copy)]
@@ -51,7 +53,7 @@ pub enum Listed {
 
 impl Scanner {
     pub fn new() -> Scanner {
-        Scanner { way: Vec::new(), at: None, links: None, reader: Reader::new(), listing: None }
+        Scanner { way: Vec::new(), at: None, links: None, reader: Reader::new(), listing: None, leaves: Vec::new() }
     }
 
     /// Watches a directory, and makes ready to list it if `scan` says so.
@@ -128,8 +130,7 @@ impl Scanner {
                 return Ok(false);
             }
         }
-        watches.watched(node, wd, scan, inotify.queued().map_err(miss)? == 0);
-        watches.listed();
+        self.leaves.push((node, wd, scan));
         Ok(true)
     }
 
@@ -180,6 +181,19 @@ impl Scanner {
             Ok(found) => (found.kind == Kind::Directory) != is_dir,
             Err(errno) => errno == Errno::ENOENT,
         })
+    }
+
+    /// Tells the engine of what was watched from parents. The queue is asked once for all of them: if it is empty now, it
+    /// was empty after each look, for nothing was read in between.
+    pub fn tell_of_leaves(&mut self, watches: &mut Watches, inotify: &Inotify) {
+        if self.leaves.is_empty() {
+            return;
+        }
+        let in_sync = inotify.queued() == Ok(0);
+        for (node, wd, scan) in self.leaves.drain(..) {
+            watches.watched(node, wd, scan, in_sync);
+            watches.listed();
+        }
     }
 
     /// Ends a batch: nothing stays open but what is being listed, and the working directory is `/`, so that no mount is

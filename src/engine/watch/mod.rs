@@ -257,8 +257,7 @@ impl Watches {
 
     /// How many directories are watched for what happens in them.
     pub fn watched_directories(&self) -> usize {
-        let nodes = self.tree.subtree(ROOT).into_iter();
-        nodes.filter(|node| self.tree.wd(*node).is_some() && self.set_of(*node).files_count).count()
+        self.tree.watched_sets().filter(|set| self.sets.get(*set).files_count).count()
     }
 
     /// How many watch descriptors are in use.

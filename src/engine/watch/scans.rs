@@ -73,6 +73,7 @@ impl Watches {
         if !self.is_in_doubt() {
             self.finish_recovery();
             self.started = true;
+            self.scans = Vec::new();
         }
         None
     }
@@ -193,16 +194,19 @@ impl Watches {
 
     /// A directory is there: at the start, or because it has appeared. Whoever wants such ones watches it.
     pub(super) fn directory_found(&mut self, parent: NodeId, name: &[u8], scan: Scan) {
+        if self.set_of(parent).uniform {
+            match self.tree.find_or_add(parent, name) {
+                Some((node, true)) => {
+                    self.tree.set_set(node, self.tree.set(parent));
+                    return self.want(node, scan);
+                }
+                Some((_, false)) => {}
+                None => return,
+            }
+        }
         let known = self.tree.child(parent, name);
         if let Some(known) = known.filter(|_| scan == Scan::Recent) {
             self.want(known, scan);
-            return;
-        }
-        if known.is_none() && self.set_of(parent).uniform {
-            if let Some(node) = self.tree.child_or_new(parent, name) {
-                self.tree.set_set(node, self.tree.set(parent));
-                self.want(node, scan);
-            }
             return;
         }
         let own = known.map(|node| self.set_of(node).roots.clone()).unwrap_or_default();

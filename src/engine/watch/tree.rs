@@ -142,15 +142,24 @@ impl Tree {
 
     /// The present node of this name below `parent`.
     pub fn child(&self, parent: NodeId, name: &[u8]) -> Option<NodeId> {
-        let hash = keyed_hash(self.seed, [parent.0, 0], name);
+        self.child_by_hash(keyed_hash(self.seed, [parent.0, 0], name), parent, name)
+    }
+
+    fn child_by_hash(&self, hash: u64, parent: NodeId, name: &[u8]) -> Option<NodeId> {
         let is_it = |n: &u32| self.node(NodeId(*n)).parent == parent.0 && self.name(NodeId(*n)) == name;
         self.by_name.candidates(hash).find(is_it).map(NodeId)
     }
 
     /// The present node of this name below `parent`, made if it is not there. `None` for what cannot be a name.
     pub fn child_or_new(&mut self, parent: NodeId, name: &[u8]) -> Option<NodeId> {
-        if let Some(known) = self.child(parent, name) {
-            return Some(known);
+        self.find_or_add(parent, name).map(|(node, _)| node)
+    }
+
+    /// The same, and whether it is new.
+    pub fn find_or_add(&mut self, parent: NodeId, name: &[u8]) -> Option<(NodeId, bool)> {
+        let hash = keyed_hash(self.seed, [parent.0, 0], name);
+        if let Some(known) = self.child_by_hash(hash, parent, name) {
+            return Some((known, false));
         }
         let node = Node::new(parent.0, self.names.put(name)?);
         let id = match self.free.pop() {
@@ -167,8 +176,10 @@ impl Tree {
             None => self.nodes.push(node),
         }
         self.link_below(id, parent);
-        self.enter_name(id);
-        Some(id)
+        let mut index = std::mem::take(&mut self.by_name);
+        index.insert(hash, id.0, |n| self.name_hash(NodeId(n)));
+        self.by_name = index;
+        Some((id, true))
     }
 
     fn link_below(&mut self, id: NodeId, parent: NodeId) {
@@ -383,6 +394,11 @@ impl Tree {
     /// Which watches it serves, by the number of their set.
     pub fn set(&self, id: NodeId) -> u16 {
         self.node(id).set
+    }
+
+    /// The sets of the nodes that have a watch descriptor.
+    pub fn watched_sets(&self) -> impl Iterator<Item = u16> + '_ {
+        self.nodes.iter().filter(|node| node.wd != UNWATCHED).map(|node| node.set)
     }
 
     /// The sets that nodes in use have.
