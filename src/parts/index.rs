@@ -10,6 +10,8 @@ use std::hash::{DefaultHasher, Hasher};
 #[derive(Default)]
 pub struct Index {
     slots: Vec<u32>,
+    /// A byte of each slot's hash: whose differs need not be looked at.
+    tags: Vec<u8>,
     len: usize,
 }
 
@@ -23,15 +25,23 @@ impl Index {
 
     /// The numbers whose hash is probably `hash`; the caller compares keys.
     pub fn candidates(&self, hash: u64) -> impl Iterator<Item = u32> + '_ {
+        self.run(hash)
+            .filter(move |at| self.tags.get(*at) == Some(&tag(hash)))
+            .filter_map(|at| self.slots.get(at).copied())
+    }
+
+    /// The used slots from a hash's home on, up to the first free one.
+    fn run(&self, hash: u64) -> impl Iterator<Item = usize> + '_ {
         let start = self.home(hash);
         let probes = (0..self.slots.len()).map(move |step| (start + step) & self.mask());
-        probes.map_while(|at| self.slots.get(at).copied().filter(|number| *number != FREE))
+        probes.take_while(|at| self.slots.get(*at) != Some(&FREE))
     }
 
     /// Adds a number, which must not be in the table yet.
     pub fn insert(&mut self, hash: u64, number: u32, hash_of: impl Fn(u32) -> u64) {
         if (self.len + 1) * 8 > self.slots.len() * 7 {
             let doubled = vec![FREE; (self.slots.len() * 2).max(8)];
+            self.tags = vec![0; doubled.len()];
             for old in std::mem::replace(&mut self.slots, doubled) {
                 if old != FREE {
                     self.place(hash_of(old), old);
@@ -44,23 +54,23 @@ impl Index {
 
     /// Takes a number out, if it is there.
     pub fn remove(&mut self, hash: u64, number: u32, hash_of: impl Fn(u32) -> u64) {
-        let Some(step) = self.candidates(hash).position(|found| found == number) else { return };
-        let mut hole = (self.home(hash) + step) & self.mask();
+        let Some(mut hole) = self.run(hash).find(|at| self.slots.get(*at) == Some(&number)) else { return };
         let mut at = hole;
         self.len -= 1;
         loop {
             at = (at + 1) & self.mask();
             let Some(next) = self.slots.get(at).copied().filter(|next| *next != FREE) else { break };
             // What lies at or after its home, counted from the hole, would not be found any more: it moves up.
-            let distance = at.wrapping_sub(self.home(hash_of(next))) & self.mask();
+            let hash = hash_of(next);
+            let distance = at.wrapping_sub(self.home(hash)) & self.mask();
             if distance >= at.wrapping_sub(hole) & self.mask() {
-                self.set(hole, next);
+                self.set(hole, next, tag(hash));
                 hole = at;
             }
         }
-        self.set(hole, FREE);
+        self.set(hole, FREE, 0);
         if self.len == 0 {
-            self.slots = Vec::new();
+            (self.slots, self.tags) = (Vec::new(), Vec::new());
         }
     }
 
@@ -69,13 +79,13 @@ impl Index {
         let free = (0..self.slots.len()).map(|step| (start + step) & self.mask());
         let free = free.clone().find(|at| self.slots.get(*at) == Some(&FREE));
         if let Some(at) = free {
-            self.set(at, number);
+            self.set(at, number, tag(hash));
         }
     }
 
-    fn set(&mut self, at: usize, number: u32) {
-        if let Some(slot) = self.slots.get_mut(at) {
-            *slot = number;
+    fn set(&mut self, at: usize, number: u32, tag: u8) {
+        if let (Some(slot), Some(place)) = (self.slots.get_mut(at), self.tags.get_mut(at)) {
+            (*slot, *place) = (number, tag);
         }
     }
 
@@ -88,6 +98,11 @@ impl Index {
         // The low bits are as good as any of SipHash.
         (hash as usize) & self.mask()
     }
+}
+
+/// Bits that a slot's place does not tell, in all but the largest tables.
+fn tag(hash: u64) -> u8 {
+    (hash >> 24) as u8
 }
 
 /// A hash of untrusted bytes that nobody can predict without the seed (SipHash 1-3 with the seed as first word).
