@@ -45,10 +45,11 @@ impl Open {
 
 /// Opens `path`, relative to `at`.
 pub fn open(at: BorrowedFd<'_>, path: &[u8], how: Open) -> Result<Fd, Errno> {
-    let path = terminated(path)?;
-    // SAFETY: the path is a live NUL-terminated string; no mode is needed, for nothing is created.
-    let raw = gate::call("openat", || unsafe { libc::openat(at.as_raw_fd(), path.as_ptr(), how.flags()) })?;
-    Ok(Fd::new(raw))
+    terminated(path, |path| {
+        // SAFETY: the path is a live NUL-terminated string; no mode is needed, for nothing is created.
+        let raw = gate::call("openat", || unsafe { libc::openat(at.as_raw_fd(), path.as_ptr(), how.flags()) })?;
+        Ok(Fd::new(raw))
+    })
 }
 
 /// Makes an open directory the working directory.
@@ -82,11 +83,12 @@ pub fn absolute(path: &[u8]) -> Result<Vec<u8>, Errno> {
 
 /// What a symbolic link holds.
 pub fn read_link(at: BorrowedFd<'_>, path: &[u8]) -> Result<Vec<u8>, Errno> {
-    let path = terminated(path)?;
     let mut buffer = vec![0_u8; libc::PATH_MAX as usize];
-    // SAFETY: a live NUL-terminated path, and at most `len` <= buffer.len() bytes written into our buffer.
-    let len = gate::sized("readlinkat", buffer.len(), |len| unsafe {
-        libc::readlinkat(at.as_raw_fd(), path.as_ptr(), buffer.as_mut_ptr().cast(), len)
+    let len = terminated(path, |path| {
+        // SAFETY: a live NUL-terminated path, and at most `len` <= buffer.len() bytes written into our buffer.
+        gate::sized("readlinkat", buffer.len(), |len| unsafe {
+            libc::readlinkat(at.as_raw_fd(), path.as_ptr(), buffer.as_mut_ptr().cast(), len)
+        })
     })?;
     buffer.truncate(len);
     Ok(buffer)
@@ -134,12 +136,11 @@ pub struct Stat {
 
 /// Looks at `path` relative to `at` without following a link as last component; an empty path is `at` itself.
 pub fn stat(at: BorrowedFd<'_>, path: &[u8]) -> Result<Stat, Errno> {
-    let path = terminated(path)?;
-    match statx(at, &path) {
+    terminated(path, |path| match statx(at, path) {
         // A kernel before 4.11, or a filter of system calls that was made before it.
-        Err(Errno::ENOSYS | Errno::EPERM) => fstatat(at, &path),
+        Err(Errno::ENOSYS | Errno::EPERM) => fstatat(at, path),
         found => found,
-    }
+    })
 }
 
 fn statx(at: BorrowedFd<'_>, path: &CStr) -> Result<Stat, Errno> {
@@ -210,7 +211,15 @@ pub(super) fn kind_of_mode(mode: u32) -> Kind {
     }
 }
 
-/// A path as the kernel takes it; one with a NUL inside names no file.
-fn terminated(path: &[u8]) -> Result<CString, Errno> {
-    CString::new(path).map_err(|_| Errno::EINVAL)
+/// Calls `f` with a path as the kernel takes it; one with a NUL inside names no file. Single names, which are most, need no
+/// memory.
+pub(super) fn terminated<T>(path: &[u8], f: impl FnOnce(&CStr) -> Result<T, Errno>) -> Result<T, Errno> {
+    let mut short = [0_u8; 256];
+    match short.get_mut(..path.len() + 1) {
+        Some(whole) => {
+            whole.iter_mut().zip(path).for_each(|(place, byte)| *place = *byte);
+            f(CStr::from_bytes_with_nul(whole).map_err(|_| Errno::EINVAL)?)
+        }
+        None => f(&CString::new(path).map_err(|_| Errno::EINVAL)?),
+    }
 }

@@ -1,7 +1,6 @@
 //! inotify(7): one instance, raw records.
 
-use super::{Errno, Fd, fd, gate};
-use std::ffi::CString;
+use super::{Errno, Fd, fd, fs, gate};
 use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
@@ -108,14 +107,15 @@ impl Inotify {
 
     /// The same for a directory of this name in the working directory; a link is refused (ENOTDIR).
     pub fn watch(&self, name: &[u8], mask: Mask, narrow: bool) -> Result<Wd, Errno> {
-        let name = CString::new(name).map_err(|_| Errno::EINVAL)?;
         let add = if narrow { 0 } else { libc::IN_MASK_ADD };
         let mask = mask.0 | libc::IN_ONLYDIR | libc::IN_DONT_FOLLOW | libc::IN_EXCL_UNLINK | add;
-        // SAFETY: a live NUL-terminated string and a descriptor that is open.
-        let wd = gate::call("inotify_add_watch", || unsafe {
-            libc::inotify_add_watch(self.fd.as_fd().as_raw_fd(), name.as_ptr(), mask)
-        })?;
-        Ok(Wd(wd))
+        fs::terminated(name, |name| {
+            // SAFETY: a live NUL-terminated string and a descriptor that is open.
+            gate::call("inotify_add_watch", || unsafe {
+                libc::inotify_add_watch(self.fd.as_fd().as_raw_fd(), name.as_ptr(), mask)
+            })
+        })
+        .map(Wd)
     }
 
     /// Ends a watch; its IN_IGNORED comes through the queue. EINVAL where the kernel has ended it already.

@@ -230,13 +230,13 @@ impl Watches {
             let of_globs = roots.globs.iter().map(|(id, _)| *id);
             let watches =
                 || roots.dirs.iter().chain(&roots.files).copied().chain(of_globs.clone()).filter_map(watch_of);
+            let plain = roots.files.is_empty() && roots.globs.is_empty() && watches().all(|w| w.exclude.is_empty());
             Set {
                 maps: each_once(roots.dirs.iter().filter_map(|id| watch_of(*id)).map(|watch| watch.map)),
                 picky: watches().any(|watch| !watch.exclude.is_empty()),
                 existing: watches().any(|watch| watch.existing),
-                uniform: roots.files.is_empty()
-                    && roots.globs.is_empty()
-                    && watches().all(|watch| watch.rec && watch.auto_add && watch.exclude.is_empty()),
+                all_rec: plain && watches().all(|watch| watch.rec),
+                all_auto_add: plain && watches().all(|watch| watch.auto_add),
                 files_count: !(roots.dirs.is_empty() && roots.files.is_empty()) || roots.globs.iter().any(last),
                 roots,
             }

@@ -194,7 +194,13 @@ impl Watches {
 
     /// A directory is there: at the start, or because it has appeared. Whoever wants such ones watches it.
     pub(super) fn directory_found(&mut self, parent: NodeId, name: &[u8], scan: Scan) {
-        if self.set_of(parent).uniform {
+        let set = self.set_of(parent);
+        let serves_the_same = match scan {
+            Scan::Report => set.all_auto_add,
+            Scan::Return => set.all_rec || set.all_auto_add,
+            Scan::None | Scan::Watch | Scan::List | Scan::First | Scan::Recent => set.all_rec,
+        };
+        if serves_the_same {
             match self.tree.find_or_add(parent, name) {
                 Some((node, true)) => {
                     self.tree.set_set(node, self.tree.set(parent));

@@ -61,8 +61,10 @@ pub struct Set {
     pub picky: bool,
     /// Whether any watch wants to know what is there already.
     pub existing: bool,
-    /// Every directory in it serves the same, whenever it appears.
-    pub uniform: bool,
+    /// Every directory in it serves the same if it is there at the start.
+    pub all_rec: bool,
+    /// Every directory in it serves the same if it appears.
+    pub all_auto_add: bool,
     /// Files in it count, all or some.
     pub files_count: bool,
 }
