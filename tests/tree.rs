@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Daemon, Scratch, comes_true, is_root, scheduled, skip};
+use common::{Daemon, Scratch, comes_true, is_root, scheduled, skip, wait_until};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::process::Signal;
 use std::collections::BTreeSet;
@@ -461,4 +461,42 @@ fn watches_that_are_used_up_are_told_and_tried_again() {
         await_task(&daemon, &scratch.src().join(format!("d{n}/missed")));
         await_watch(&daemon, &scratch.src().join(format!("d{n}")));
     }
+}
+
+/// A command whose own work wakes it: one warning names the path, and others have their turn meanwhile.
+#[test]
+fn a_command_that_wakes_itself_is_throttled() {
+    let scratch = Scratch::new();
+    let daemon = scratch.start(
+        "[scheduler loop]\ncmd = echo x >>{pathname}; echo {name}\n[event_map m]\nIN_CLOSE_WRITE = loop\n\
+         [watch w]\npath = @SRC\nevent_map = m\n",
+    );
+    let path = scratch.src().join("f");
+    fs::write(&path, "x").unwrap();
+    daemon.await_log("its own job seems to wake it");
+    let runs = daemon.log().matches("f: started").count();
+    assert!(runs <= 12, "{runs} runs before it was told");
+    fs::write(scratch.src().join("g"), "x").unwrap();
+    daemon.await_out("g\n");
+    // It goes on, more slowly.
+    wait_until("it runs once more", || daemon.log().matches("f: started").count() > runs);
+    assert_eq!(daemon.log().matches(&format!("{}: its own job", path.display())).count(), 1);
+}
+
+/// Names that dogwatch gives to what is not whole yet are nobody's business.
+#[test]
+fn names_of_dogwatchs_own_do_not_count() {
+    let scratch = Scratch::new();
+    fs::create_dir(scratch.src().join(".dogwatch-old")).unwrap();
+    let daemon = scratch.start(&config("IN_CREATE, IN_CLOSE_WRITE, IN_MOVED_TO = run", "existing = yes\n"));
+    for name in [".dogwatch-new/f", ".dogwatch-old/f"] {
+        fs::create_dir_all(scratch.src().join(name).parent().unwrap()).unwrap();
+        fs::write(scratch.src().join(name), "x").unwrap();
+    }
+    fs::write(scratch.src().join(".dogwatch-1"), "x").unwrap();
+    fs::rename(scratch.src().join(".dogwatch-1"), scratch.src().join("whole")).unwrap();
+    fs::rename(scratch.src().join(".dogwatch-new"), scratch.src().join("tree")).unwrap();
+    await_task(&daemon, &scratch.src().join("whole"));
+    await_task(&daemon, &scratch.src().join("tree/f"));
+    assert!(!daemon.log().contains(".dogwatch-"), "{}", daemon.log());
 }

@@ -2,6 +2,7 @@
 //! watched is tried again until it can.
 
 use super::Daemon;
+use super::moment::Moment;
 use crate::parts::duration::Millis;
 use crate::parts::log::Level;
 use crate::sys::Errno;
@@ -24,8 +25,8 @@ const LIMITS: [(&str, &str); 2] = [
 pub struct Degraded {
     /// When to try again.
     pub retry_at: Option<Tick>,
-    /// Since when (wall time, seconds) events may be missed.
-    pub since: Option<i64>,
+    /// Since when events may be missed.
+    pub since: Option<Moment>,
 }
 
 impl Daemon {

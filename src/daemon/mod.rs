@@ -4,6 +4,7 @@
 //! else. Cancelling events that came with an expiry are read before anything starts. Nothing in a turn blocks.
 
 mod degraded;
+mod moment;
 mod mounts;
 mod perform;
 mod say;
@@ -24,6 +25,7 @@ use crate::sys::signal::{Signal, Signals};
 use crate::sys::timer::BootTimer;
 use crate::sys::{Errno, fs, random};
 use degraded::Degraded;
+use moment::Moment;
 use mounts::Mounts;
 use perform::Child;
 use scan::Scanner;
@@ -43,9 +45,6 @@ enum Token {
 /// A call of the loop's own that fails (for want of memory, say) is made again in the next turn, for what it is about
 /// is still there. One that has failed for so many milliseconds will not recover.
 const PATIENCE: u64 = 10_000;
-
-/// A file's ctime is taken from a coarser clock, and wall clocks are set: so many seconds are looked back.
-const CLOCK_SLACK: i64 = 2;
 
 /// How the loop ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -76,10 +75,10 @@ struct Daemon {
     /// All that is there at the start is watched.
     ready: bool,
     now: Tick,
-    /// What has changed at or after this (wall time, seconds) may have had events that an overflow lost.
-    since: i64,
+    /// What has changed since may have had events that an overflow lost.
+    since: Moment,
     /// When the queue was last seen empty.
-    empty_at: i64,
+    empty_at: Moment,
 }
 
 /// Runs until a signal ends it. An error is one that keeps the loop from starting, or from going on.
@@ -123,8 +122,8 @@ impl Daemon {
             degraded: Degraded::default(),
             ready: false,
             now,
-            since: clock::wall_now().saturating_sub(CLOCK_SLACK),
-            empty_at: clock::wall_now(),
+            since: Moment::now(),
+            empty_at: Moment::now(),
         })
     }
 
@@ -167,7 +166,7 @@ impl Daemon {
             self.say(Level::Info, format_args!("ready, directories watched: {watched}"));
         }
         if !self.has_work() {
-            self.since = self.empty_at.saturating_sub(CLOCK_SLACK);
+            self.since = self.empty_at;
         }
         self.arm()?;
         self.log.flush();
@@ -235,7 +234,7 @@ impl Daemon {
     /// From now on patience with what is in doubt is limited.
     fn queue_is_empty(&mut self) {
         self.engine.watches.queue_is_empty(self.now);
-        self.empty_at = clock::wall_now();
+        self.empty_at = Moment::now();
     }
 
     /// Reads once; the answer is how many bytes, and whether there may be more.

@@ -1,5 +1,6 @@
 //! Carrying out what the engine says: watches are ended and directories scanned, jobs started and reaped, notes logged.
 
+use super::moment::Moment;
 use super::scan::{Listed, Miss};
 use super::{Daemon, say};
 use crate::config::DAEMON;
@@ -142,7 +143,8 @@ impl Daemon {
     }
 
     fn list_some(&mut self) {
-        let since = self.degraded.since.unwrap_or(self.since).min(self.since);
+        let (now, lost) = (Moment::now(), self.degraded.since.unwrap_or(self.since));
+        let since = self.since.since(now).min(lost.since(now));
         match self.engine.feed(self.now, |watches, sink| self.scanner.list_on(watches, since, sink)) {
             Ok(Listed::All(node, scan)) if scan >= Scan::Return => self.look_for_files_of_tasks(node),
             Ok(Listed::All(..) | Listed::More | Listed::Gone) | Err(Miss::Stranger) => {}

@@ -39,6 +39,9 @@ impl Display for Words {
             What::Cancelled => f.write_str("cancelled"),
             What::TooLate => f.write_str("not cancelled: it is running; it will not run once more"),
             What::CancelledByShutdown => f.write_str("cancelled: dogwatch ends before it is due"),
+            What::HeldBack(pause) => {
+                write!(f, "its own job seems to wake it again and again: it waits {pause}, then longer each time")
+            }
             What::NotMatched => f.write_str("cancelled: at its directory's new path no event map asks for it"),
         }
     }

@@ -13,6 +13,7 @@
 mod drain;
 pub mod map;
 mod slab;
+mod throttle;
 
 pub use map::{Action, EventMap, SchedulerId, Verb};
 
@@ -96,6 +97,8 @@ pub enum What {
     TooLate,
     /// The daemon ends, and it is not due in time.
     CancelledByShutdown,
+    /// Its own job seems to wake it again and again: it is held back for this long.
+    HeldBack(Millis),
     /// Its directory was renamed, and no event map sends its event there any more.
     NotMatched,
 }
@@ -106,7 +109,7 @@ impl What {
         match self {
             What::Rescheduled(_) | What::Replaced | What::Again => Level::Debug,
             What::Scheduled(_) | What::Cancelled => Level::Info,
-            What::TooLate | What::CancelledByShutdown | What::NotMatched => Level::Warning,
+            What::TooLate | What::CancelledByShutdown | What::NotMatched | What::HeldBack(_) => Level::Warning,
         }
     }
 }
@@ -183,8 +186,8 @@ impl Tasks {
             return;
         }
         let at = known.unwrap_or_else(|| self.slab.add(tree, &key));
-        let due = due_after(now, delay);
         let Some(task) = self.slab.get_mut(at) else { return };
+        let due = due_after(now, delay).max(throttle::held_until(task, now));
         task.mask = if event.is_dir { bit.with(Mask::ISDIR) } else { bit };
         task.source = event.source.map(Box::from);
         task.from_scan = event.from_scan;
@@ -275,6 +278,9 @@ impl Tasks {
             let Some((_, at)) = self.queue.pop_first() else { break };
             self.slab.set_state(at, State::Running { again_at: None });
             self.running += 1;
+            if let Some(task) = self.slab.get_mut(at) {
+                throttle::starts(task, now);
+            }
             match self.about(tree, at) {
                 Some(about) => effects.push(Effect::Start(TaskRef(at), about)),
                 None => {
@@ -292,6 +298,7 @@ impl Tasks {
             None => self.remove(tree, task.0),
             Some(due) => {
                 self.running -= 1;
+                let due = due.max(self.hold_back(now, tree, task.0, effects));
                 if due <= now.0 {
                     self.enqueue(task.0);
                 } else {

@@ -37,6 +37,10 @@ pub struct Task {
     next: u32,
     prev: u32,
     pub mask: Mask,
+    /// How often in a row it was asked for again while it ran, and that not for long.
+    pub in_a_row: u16,
+    /// While it runs, the tick of its start; while it is held back, the tick until which; the low bits.
+    pub mark: u32,
     pub scheduler: SchedulerId,
     single: bool,
     pub from_scan: bool,
@@ -144,6 +148,8 @@ impl Slab {
             next: NONE,
             prev: NONE,
             mask: Mask::default(),
+            in_a_row: 0,
+            mark: 0,
             scheduler: key.scheduler,
             single: key.single,
             from_scan: false,

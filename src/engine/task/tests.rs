@@ -71,13 +71,13 @@ impl Rig {
         self.running.iter().skip(before).map(|(_, about)| String::from_utf8_lossy(&about.path).into_owned()).collect()
     }
 
-    /// The oldest running job ends.
-    fn finish(&mut self) {
+    /// The oldest running job ends; the answer is what is noted.
+    fn finish(&mut self) -> Vec<What> {
         let (task, _) = self.running.remove(0);
         let mut effects = Vec::new();
         self.tasks.finished(Tick(self.now), &mut self.tree, task, &mut effects);
         self.tasks.check(&self.tree);
-        self.take(effects);
+        self.take(effects)
     }
 
     fn take(&mut self, effects: Vec<Effect>) -> Vec<What> {
@@ -389,6 +389,50 @@ fn random_inputs_agree_with_a_naive_model() {
             started.sort();
             expected.sort();
             assert_eq!(started, expected, "seed {seed}");
+        }
+    }
+}
+
+/// A job that wakes itself is held back after ten runs in a row, longer each time up to a minute, and told of once.
+#[test]
+fn a_job_that_wakes_itself_is_held_back() {
+    let mut rig = immediate(1);
+    rig.event(CLOSE, "/d/a");
+    let (mut pauses, mut told) = (Vec::new(), Vec::new());
+    for _ in 0..20 {
+        let before = rig.now;
+        while rig.pass(1).is_empty() {}
+        pauses.push(rig.now - before);
+        rig.event(CLOSE, "/d/a");
+        rig.pass(5);
+        told.extend(rig.finish());
+        // What comes from it only now does not cut the pause short.
+        rig.event(CLOSE, "/d/a");
+    }
+    assert_eq!(told, [What::HeldBack(Millis(1_000))]);
+    assert!(pauses[..10].iter().all(|pause| *pause <= 2), "{pauses:?}");
+    let held: Vec<u64> = pauses[10..].iter().map(|pause| pause / 1_000).collect();
+    assert_eq!(held, [1, 2, 4, 8, 16, 32, 60, 60, 60, 60]);
+    // Once it is left in peace, it is forgotten.
+    while rig.pass(1_000).is_empty() {}
+    rig.finish();
+    assert_eq!(rig.tasks.len(), 0);
+    rig.event(CLOSE, "/d/a");
+    assert_eq!(rig.pass(1), ["/d/a"]);
+}
+
+/// Jobs that take their time, or wait for their delay, are not held back, however often they are asked for.
+#[test]
+fn slow_jobs_and_long_delays_are_not_held_back() {
+    for (mut rig, run) in [(immediate(1), 1_100), (delayed(), 5)] {
+        rig.event(CLOSE, "/d/a");
+        for _ in 0..30 {
+            let before = rig.now;
+            while rig.pass(1).is_empty() {}
+            assert!(rig.now - before <= DELAY + 2);
+            rig.event(CLOSE, "/d/a");
+            rig.pass(run);
+            assert_eq!(rig.finish(), []);
         }
     }
 }

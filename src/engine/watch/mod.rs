@@ -372,7 +372,7 @@ impl Watches {
 
     /// A record about a name in a watched directory.
     fn named_record(&mut self, node: NodeId, name: &[u8], record: &Record<'_>, sink: Sink<'_>) {
-        if self.has_left(node) {
+        if self.has_left(node) || is_temporary(name) {
             return;
         }
         let renames = Mask::MOVED_FROM.with(Mask::MOVED_TO);
@@ -484,6 +484,11 @@ impl Watches {
             }
         }
     }
+}
+
+/// Whether dogwatch itself makes files of this name, for as long as they are not whole: nobody is told of them.
+fn is_temporary(name: &[u8]) -> bool {
+    name.starts_with(b".dogwatch-")
 }
 
 fn each_once(maps: impl Iterator<Item = MapId>) -> Vec<MapId> {

@@ -121,6 +121,9 @@ impl Watches {
 
     /// A scan has found this in a directory.
     pub fn entry(&mut self, node: NodeId, scan: Scan, found: Found<'_>, sink: Sink<'_>) {
+        if super::is_temporary(found.name) {
+            return;
+        }
         if found.kind != Kind::Directory {
             match scan {
                 Scan::None | Scan::Watch => {}
