@@ -427,42 +427,6 @@ fn a_path_that_comes_back_loses_nothing() {
     }
 }
 
-/// In a user namespace with few watches: what can be watched is, the rest is told of once, and watched when it can be.
-#[test]
-fn watches_that_are_used_up_are_told_and_tried_again() {
-    let scratch = Scratch::new();
-    for n in 0..20 {
-        fs::create_dir(scratch.src().join(format!("d{n}"))).unwrap();
-    }
-    let path = scratch.config(&config(CLOSES, ""));
-    let mut unshare = std::process::Command::new("unshare");
-    let script = "echo 15 >/proc/sys/user/max_inotify_watches || exit 99; \
-                  (until [ -e \"$2\" ]; do sleep 0.1; done; echo 1000 >/proc/sys/user/max_inotify_watches) & \
-                  exec \"$0\" daemon -c \"$1\"";
-    unshare.args(["--user", "--map-root-user", "sh", "-c", script]).arg(env!("CARGO_BIN_EXE_dogwatch"));
-    let mut daemon = scratch.spawn(unshare.env("TZ", "UTC0").arg(path).arg(scratch.path("more")));
-    let ready = comes_true(Duration::from_secs(20), || daemon.log().contains("ready") || daemon.try_wait().is_some());
-    if daemon.try_wait().is_some() || !ready {
-        return skip(&format!("user namespaces are not allowed here: {}", daemon.log()));
-    }
-    daemon.await_log("no inotify watch is left: events in ");
-    let log = daemon.log();
-    assert!(log.contains("raise the sysctl user.max_inotify_watches, which is 15: "), "{log}");
-    assert_eq!(log.matches(" ERROR ").count(), 1, "{log}");
-    fs::write(scratch.src().join("f"), "x").unwrap();
-    await_task(&daemon, &scratch.src().join("f"));
-    // Written while it is not watched: told of as soon as it is.
-    for n in 0..20 {
-        fs::write(scratch.src().join(format!("d{n}/missed")), "x").unwrap();
-    }
-    fs::write(scratch.path("more"), "").unwrap();
-    daemon.await_log("all directories are watched again");
-    for n in 0..20 {
-        await_task(&daemon, &scratch.src().join(format!("d{n}/missed")));
-        await_watch(&daemon, &scratch.src().join(format!("d{n}")));
-    }
-}
-
 /// A command whose own work wakes it: one warning names the path, and others have their turn meanwhile.
 #[test]
 fn a_command_that_wakes_itself_is_throttled() {

@@ -258,11 +258,17 @@ impl Scanner {
     }
 
     fn step(&mut self, tree: &Tree, node: NodeId, how: Open) -> Result<(), Miss> {
-        let opened = match self.way.last() {
-            Some((_, parent)) if node != ROOT => fs::open(parent.as_fd(), tree.name(node), how),
-            _ => fs::open(CWD, b"/", how),
+        let opened = loop {
+            let opened = match self.way.last() {
+                Some((_, parent)) if node != ROOT => fs::open(parent.as_fd(), tree.name(node), how),
+                _ => fs::open(CWD, b"/", how),
+            };
+            // The last of the way is enough to go on from.
+            if opened.as_ref().err() != Some(&Errno::EMFILE) || self.way.len() < 2 {
+                break opened.map_err(|errno| Miss::At(node, errno))?;
+            }
+            self.way.remove(0);
         };
-        let opened = opened.map_err(|errno| Miss::At(node, errno))?;
         if self.at == Some(node) {
             // It may be another one by now.
             self.at = None;
