@@ -427,6 +427,33 @@ fn a_path_that_comes_back_loses_nothing() {
     }
 }
 
+/// A configured path that is a link: its target may be missing, go and come back, be replaced, or go with what is above it.
+#[test]
+fn what_happens_to_a_links_target_is_noticed() {
+    let scratch = Scratch::new();
+    let (link, target) = (scratch.path("link"), scratch.path("far/away/target"));
+    symlink("far/away/target", &link).unwrap();
+    let daemon = scratch.start(&config(CLOSES, "path = @DIR/link"));
+    daemon.await_log("link: No such file or directory; it is waited for");
+    fs::create_dir_all(&target).unwrap();
+    await_watch(&daemon, &link);
+    for _ in 0..3 {
+        fs::remove_dir_all(&target).unwrap();
+        fs::create_dir(&target).unwrap();
+        await_watch(&daemon, &link);
+    }
+    fs::rename(scratch.path("far"), scratch.path("gone")).unwrap();
+    fs::create_dir_all(&target).unwrap();
+    await_watch(&daemon, &link);
+    if !is_root() {
+        return skip("mounting needs root");
+    }
+    mount("none", &target, "tmpfs", MountFlags::empty(), None).unwrap();
+    let on_top = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| await_watch(&daemon, &link)));
+    unmount(&target, UnmountFlags::DETACH).unwrap();
+    assert!(on_top.is_ok(), "the mounted file system is not watched:\n{}", daemon.log());
+}
+
 /// A command whose own work wakes it: one warning names the path, and others have their turn meanwhile.
 #[test]
 fn a_command_that_wakes_itself_is_throttled() {

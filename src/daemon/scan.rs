@@ -223,7 +223,20 @@ impl Scanner {
             (false, true) => Open::PlaceFollowing,
             (false, false) => Open::Place,
         };
+        if watches.follows_links(node) {
+            self.tell_of_link(watches, node);
+        }
         self.step(watches.tree(), node, how)
+    }
+
+    /// Says where a link on the way to a configured path leads, if the next step is one.
+    fn tell_of_link(&self, watches: &mut Watches, node: NodeId) {
+        let Some((_, parent)) = self.way.last().filter(|_| node != ROOT) else { return };
+        let name = watches.tree().name(node);
+        if let Ok(target) = fs::read_link(parent.as_fd(), name) {
+            let above = watches.tree().parent(node).map(|parent| watches.tree().path(parent, b"")).unwrap_or_default();
+            watches.is_link_to(node, &joined(&above, &target));
+        }
     }
 
     /// Makes the directory above a wanted one the last of the way.
@@ -310,6 +323,21 @@ pub enum Miss {
     At(NodeId, Errno),
     /// There is another one on the way; it will be asked for again.
     Stranger,
+}
+
+/// Where a link's text leads from a directory, without `.` and `..`. A `..` behind a further link is taken for what it
+/// says: then another directory is watched for renames, which does no harm.
+fn joined(dir: &[u8], target: &[u8]) -> Vec<u8> {
+    let base = if target.starts_with(b"/") { &[] } else { dir };
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for part in [base, target].into_iter().flat_map(|path| path.split(|byte| *byte == b'/')) {
+        match part {
+            b"" | b"." => {}
+            b".." => drop(parts.pop()),
+            name => parts.push(name),
+        }
+    }
+    [b"/", &parts.join(&b'/')[..]].concat()
 }
 
 /// What there is to say of an entry; `closely` if its being written to or changed matters.

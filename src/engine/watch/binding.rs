@@ -49,6 +49,7 @@ impl Watches {
         let known = self.tree.certain_wd(node);
         let elsewhere =
             |other: NodeId| other != node && self.tree.certain_wd(other).is_some() && !self.tree.is_lost(other);
+        let elsewhere = |other: NodeId| elsewhere(other) && !self.is_same(other, node);
         let contradicts = known.is_some_and(|known| known != wd)
             || self.tree.by_wd(wd).any(|other| elsewhere(other) && !self.moved_unseen(other, node));
         if self.has_held_of(node) {

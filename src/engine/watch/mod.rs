@@ -166,6 +166,8 @@ pub struct Watches {
     aftermath: Vec<Aftermath>,
     /// Configured paths, and directories on the way to them, that are not there.
     missing: Vec<Missing>,
+    /// Symbolic links on the way to configured paths, and what they lead to.
+    links: Vec<(NodeId, NodeId)>,
     /// Directories that are looked at again when more of the queue has been read.
     later: Vec<(NodeId, Scan)>,
     /// What is being listed.
@@ -200,6 +202,7 @@ impl Watches {
             stale: Vec::new(),
             aftermath: Vec::new(),
             missing: Vec::new(),
+            links: Vec::new(),
             later: Vec::new(),
             in_doubt: Vec::new(),
             listing: None,

@@ -15,14 +15,7 @@ const WAITING: Mask = Mask::CREATE.with(Mask::MOVED_TO);
 
 impl Watches {
     pub(super) fn add_root(&mut self, path: &WatchPath, watch: usize) {
-        let mut way = vec![ROOT];
-        for component in path.base.split(|byte| *byte == b'/').filter(|component| !component.is_empty()) {
-            let above = way.last().copied().unwrap_or(ROOT);
-            match self.tree.child_or_new(above, component) {
-                Some(node) => way.push(node),
-                None => return,
-            }
-        }
+        let Some(way) = self.way_to(&path.base) else { return };
         let (Some(node), Ok(id)) = (way.last().copied(), RootId::try_from(self.roots.len())) else { return };
         self.tree.anchor(node);
         self.roots.push(Root { node, watch, globs: path.globs.clone() });
@@ -36,6 +29,41 @@ impl Watches {
         self.want(node, self.first_scan(node));
         for above in way.into_iter().rev().skip(1) {
             self.want(above, Scan::Watch);
+        }
+    }
+
+    /// The nodes of all directories on a way, from `/` down.
+    fn way_to(&mut self, path: &[u8]) -> Option<Vec<NodeId>> {
+        let mut way = vec![ROOT];
+        for component in path.split(|byte| *byte == b'/').filter(|component| !component.is_empty()) {
+            way.push(self.tree.child_or_new(way.last().copied()?, component)?);
+        }
+        Some(way)
+    }
+
+    /// On the way to a configured path, this is a symbolic link to there: what happens to its target happens to it. The
+    /// target's own way is watched too, and a target that is not there is waited for.
+    pub fn is_link_to(&mut self, link: NodeId, target: &[u8]) {
+        let Some(way) = self.way_to(target) else { return };
+        let Some(node) = way.last().copied().filter(|node| !self.is_same(*node, link) && *node != link) else { return };
+        self.tree.anchor(node);
+        self.links.push((link, node));
+        for above in way.into_iter().rev() {
+            self.want(above, Scan::Watch);
+        }
+    }
+
+    /// Whether the one is known as a link to the other.
+    pub(super) fn is_same(&self, one: NodeId, other: NodeId) -> bool {
+        self.links.iter().any(|pair| *pair == (one, other) || *pair == (other, one))
+    }
+
+    /// Something has become of a link's target.
+    fn look_at_links_to(&mut self, target: NodeId) {
+        for at in 0..self.links.len() {
+            if let Some((link, _)) = self.links.get(at).copied().filter(|(_, to)| *to == target) {
+                self.want(link, Scan::Watch);
+            }
         }
     }
 
@@ -85,6 +113,7 @@ impl Watches {
         self.missing.retain(|missing| missing.node != node);
         self.directory_is_gone(node, Mask::DELETE);
         self.serve_by_parent(node);
+        self.look_at_links_to(node);
     }
 
     /// No directory is at this path any more; what was watched there is elsewhere, or nowhere.
@@ -158,6 +187,9 @@ impl Watches {
             return;
         }
         self.serve_itself(node);
+        if is_new {
+            self.look_at_links_to(node);
+        }
         if is_new && scan < self.first_scan(node) {
             self.want(node, self.first_scan(node));
         }
@@ -195,6 +227,7 @@ impl Watches {
             self.in_doubt.extend(mask.any(Mask::MOVE_SELF).then_some(node));
             for below in self.anchors(node) {
                 self.want(below, Scan::Watch);
+                self.look_at_links_to(below);
             }
         } else if mask.any(Mask::UNMOUNT) && self.tree.presence(node) == Presence::Here {
             self.want(node, Scan::Report);
