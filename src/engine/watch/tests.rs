@@ -559,3 +559,81 @@ fn events_are_known_by_all_their_names() {
         assert_eq!(events::by_name(name), None, "{name}");
     }
 }
+
+/// The kernel hands descriptors out cyclically: after two billion of them, one comes again.
+#[test]
+fn a_descriptor_that_is_handed_out_again_is_the_new_directorys() {
+    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &["a/"])]);
+    let (s, a) = (rig.wd("/s"), rig.wd("/s/a"));
+    rig.record(s, Mask::DELETE.with(Mask::ISDIR), 0, "a");
+    rig.record(a, Mask::IGNORED, 0, "");
+    rig.record(s, DIR_CREATED, 0, "b");
+    let (node, scan) = rig.watches.next_scan().unwrap();
+    rig.watches.watched(node, a, scan, true);
+    assert_eq!(rig.record(a, Mask::CLOSE_WRITE, 0, "f"), [event(Mask::CLOSE_WRITE, "/s/b/f")]);
+    assert_eq!(rig.watches.watch_descriptors(), 3);
+}
+
+/// The second half is lost: the recovery meets the directory under its new name, and what lies below has come along.
+#[test]
+fn an_overflow_between_the_halves_of_a_rename_loses_no_directory() {
+    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &["a/"]), ("/s/a", &["b/"])]);
+    let (root, s, a, b) = (rig.wd("/"), rig.wd("/s"), rig.wd("/s/a"), rig.wd("/s/a/b"));
+    rig.record(s, Mask::MOVED_FROM.with(Mask::ISDIR), 5, "a");
+    rig.record(Wd::OVERFLOW, Mask::Q_OVERFLOW, 0, "");
+    while let Some((node, scan)) = rig.watches.next_scan() {
+        let path = String::from_utf8(rig.watches.tree().path(node, b"")).unwrap();
+        let (wd, below): (Wd, &[u8]) = match path.as_str() {
+            "/" => (root, b""),
+            "/s" => (s, b"z"),
+            "/s/z" => (a, b"b"),
+            "/s/z/b" => (b, b""),
+            other => panic!("{other} is scanned"),
+        };
+        let node = rig.watches.watched(node, wd, scan, true).unwrap();
+        if !below.is_empty() {
+            let found = Found { name: below, kind: Kind::Directory, written_to: false, recent: true };
+            rig.watches.entry(node, scan, found, &mut |_, _| {});
+        }
+        rig.watches.listed();
+        rig.let_go();
+    }
+    assert_eq!(rig.unwatched(), [], "all that was watched is met again");
+    assert_eq!(rig.record(b, Mask::CLOSE_WRITE, 0, "f"), [event(Mask::CLOSE_WRITE, "/s/z/b/f")]);
+    let told = rig.record(s, Mask::MOVED_TO.with(Mask::ISDIR), 5, "y");
+    assert_eq!(told, [event(Mask::MOVED_TO.with(Mask::ISDIR), "/s/y")], "a half without its other is an arrival");
+}
+
+/// What waits for permission is told of once, and looked at again when its permissions change, and only then.
+#[test]
+fn a_denied_directory_waits_for_its_permissions() {
+    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &[])]);
+    rig.in_dir("/s", DIR_CREATED, "shut");
+    let told = rig.scan_but("/s/shut", Errno::EACCES);
+    assert_eq!(told, [Trouble::Unwatched(Errno::EACCES)], "and at the second look no more");
+    let s = rig.node("/s").unwrap();
+    assert!(rig.watches.mask(s).any(Mask::ATTRIB), "its parent hears of it");
+    let changed = Mask::ATTRIB.with(Mask::ISDIR);
+    rig.in_dir("/s", changed, "other");
+    assert_eq!(rig.watches.next_scan(), None);
+    rig.in_dir("/s", changed, "shut");
+    let seen = rig.scan(|path| if path == "/s/shut" { &["f"] } else { &[] });
+    assert_eq!(seen.len(), 2, "what is in it is new: {seen:?}");
+    rig.in_dir("/s", changed, "shut");
+    assert_eq!(rig.watches.next_scan(), None, "it is open");
+}
+
+/// A first look that the queue may contradict does not count until it is repeated after a read.
+#[test]
+fn what_is_met_while_records_are_unread_is_provisional() {
+    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &[])]);
+    rig.in_dir("/s", DIR_CREATED, "a");
+    let (node, scan) = rig.watches.next_scan().unwrap();
+    assert_eq!(rig.watches.watched(node, Wd(60), scan, false), None);
+    assert_eq!(rig.record(Wd(60), Mask::CLOSE_WRITE, 0, "f"), [], "its records are dropped, for a listing follows");
+    assert_eq!(rig.watches.next_scan(), None, "not before more has been read");
+    rig.watches.queue_was_read();
+    let (node, scan) = rig.watches.next_scan().unwrap();
+    assert_eq!(rig.watches.watched(node, Wd(60), scan, false), Some(node));
+    assert_eq!(rig.record(Wd(60), Mask::CLOSE_WRITE, 0, "f"), [event(Mask::CLOSE_WRITE, "/s/a/f")]);
+}
