@@ -1,6 +1,7 @@
 # make run     build dogwatch and watch it work, in a scratch directory
 # make test    the whole test suite
 # make soak    the model test with 10,000 seeds, each with and without lost events
+# make soak    the random tests, many times as often
 # make check   the wider checks (what is installed works; examples)
 # make bench   benchmarks; each prints ratios of one run
 # make install DESTDIR= PREFIX=/usr/local
@@ -21,7 +22,9 @@ test:
 	$(CARGO) test --locked
 	$(CARGO) test --locked --features fault --test fault --test model
 
+# The random tests of the watch tree, for about half an hour.
 soak:
+	DOGWATCH_SEEDS=1000000 $(CARGO) test --release --locked --lib simulation -- --nocapture
 	DOGWATCH_SEEDS=10000 $(CARGO) test --locked --test model -- --nocapture
 	DOGWATCH_SEEDS=10000 $(CARGO) test --locked --features fault --test model -- --nocapture
 

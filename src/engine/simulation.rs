@@ -67,8 +67,9 @@ impl Disk {
         let Some(wd) = wd else { return };
         let record = (wd, mask, cookie, name.to_owned());
         if self.queue.len() < self.most {
-            // The kernel drops what equals the last one.
-            if self.queue.back() != Some(&record) {
+            // The kernel drops what equals the last one, whatever the cookies (inotify_fsnotify.c, event_compare).
+            let without_cookie = |record: &(i32, Mask, u32, String)| (record.0, record.1, record.3.clone());
+            if self.queue.back().map(without_cookie) != Some(without_cookie(&record)) {
                 self.queue.push_back(record);
             }
         } else if self.queue.back().is_some_and(|last| last.0 != -1) {
@@ -523,7 +524,7 @@ fn run(ops: &[(u64, Op)], seed: u64, most: usize) -> (Option<String>, World) {
 }
 
 fn explore(most_of: impl Fn(u64) -> usize) -> usize {
-    let seeds = std::env::var("DOGWATCH_SEEDS").map_or(3_000, |seeds| seeds.parse().unwrap());
+    let seeds = std::env::var("DOGWATCH_SEEDS").map_or(20_000, |seeds| seeds.parse().unwrap());
     let mut overflows = 0;
     for seed in 0..seeds {
         let most = most_of(seed);

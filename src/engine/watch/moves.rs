@@ -143,6 +143,10 @@ impl Watches {
     pub fn name_found(&mut self, dir: NodeId, name: &[u8], is_dir: bool, sink: Sink<'_>) {
         let mask = if is_dir { Mask::MOVED_TO.with(Mask::ISDIR) } else { Mask::MOVED_TO };
         self.deliver(dir, name, mask, None, true, sink);
+        if is_dir && self.tree.child(dir, name).is_none() {
+            // The record of its arrival was taken for a repetition of the one before: the kernel does not compare cookies.
+            self.directory_found(dir, name, Scan::Report);
+        }
     }
 
     /// A directory of this name is there that nobody has been told of.
