@@ -1,7 +1,6 @@
 # make run     build dogwatch and watch it work, in a scratch directory
 # make test    the whole test suite
-# make soak    the model test with 10,000 seeds, each with and without lost events
-# make soak    the random tests, many times as often
+# make soak    the random tests of the watch tree, many times as often
 # make check   the wider checks (what is installed works; examples)
 # make bench   benchmarks; each prints ratios of one run
 # make install DESTDIR= PREFIX=/usr/local
