@@ -110,8 +110,8 @@ impl Daemon {
                 .feed(self.now, |watches, sink| self.scanner.look_at(watches, &self.inotify, (dir, &name), sink));
             match looked {
                 Err(Miss::Stranger) => self.engine.watches.name_put_off(dir, name),
-                // What cannot be looked at has gone, or its directory has: their records tell.
-                Ok(()) | Err(Miss::At(..)) => {}
+                Err(Miss::At(at, errno)) => self.engine.watches.name_out_of_reach((dir, name), errno, at),
+                Ok(()) => {}
             }
             return true;
         }

@@ -113,7 +113,8 @@ impl Watches {
     pub fn reports_files(&self, node: NodeId, scan: Scan) -> bool {
         let wanted = |id: &RootId| self.spec(*id).is_some_and(|watch| watch.existing);
         match scan {
-            Scan::None | Scan::Watch | Scan::List => false,
+            Scan::None | Scan::Watch => false,
+            Scan::List => self.was_renamed_among_excluded(node),
             Scan::First => self.sets.get(self.tree.set(node)).dirs.iter().any(wanted),
             Scan::Return | Scan::Recent | Scan::Report => true,
         }
