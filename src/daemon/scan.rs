@@ -236,9 +236,8 @@ impl Scanner {
         while let Some(node) = missing.pop() {
             let how = if watches.follows_links(node) { Open::PlaceFollowing } else { Open::Place };
             self.step(watches.tree(), node, how)?;
-            if missing.is_empty() {
-                self.check_identity(watches, inotify, wanted, node)?;
-            }
+            // Each, for others are reached through it while it is kept open.
+            self.check_identity(watches, inotify, wanted, node)?;
         }
         Ok(())
     }

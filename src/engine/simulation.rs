@@ -33,7 +33,7 @@ struct World {
     ops: VecDeque<(u64, Op)>,
     /// How likely they do something between two steps of the daemon, of 256.
     pace: u8,
-    /// The directories on the way that the scanner has open, and which of them it has made sure of.
+    /// The directories on the way that the scanner has open.
     way: Vec<(NodeId, usize)>,
     listing: Option<Listing>,
     /// What has happened, for whoever reads a failure.
@@ -258,7 +258,7 @@ impl World {
         while let Some(node) = missing.pop() {
             self.step(node)?;
             let known = self.engine.watches.tree().certain_wd(node);
-            if let Some(known) = known.filter(|_| missing.is_empty()) {
+            if let Some(known) = known {
                 self.point();
                 let met = self.disk.watch(self.way.last().unwrap().1);
                 if met != known {

@@ -128,8 +128,9 @@ impl Watches {
         for other in holders {
             if self.tree.is_lost(other) {
                 // Whoever was lost does not hold it any more.
+                // What it was told of since is told here.
                 self.tree.set_wd(other, None);
-                self.tree.release(other);
+                self.aftermath.push(Aftermath::Lost(other, Mask::DELETE));
             } else if self.tree.flag(other, Flag::Provisional) {
                 self.tree.forget_provisional(other);
             } else if self.moved_unseen(other, place) {
@@ -140,7 +141,10 @@ impl Watches {
         let before = self.tree.wd(place);
         if before.is_some_and(|before| before != wd) {
             self.replaced(place, scan);
-        } else if before.is_none() && scan == Scan::Recent && self.tree.presence(place) != Presence::Anchor {
+        } else if before.is_none()
+            && matches!(scan, Scan::Watch | Scan::List | Scan::Recent)
+            && self.tree.presence(place) != Presence::Anchor
+        {
             // It is nowhere known: all that is in it is new.
             self.want(place, Scan::Report);
         }

@@ -192,6 +192,7 @@ impl Watches {
         }
         match self.tree.child(dir, name) {
             Some(node) if self.tree.presence(node) == Presence::Here => {
+                self.deliver_departures_below(node, sink);
                 self.set_aside(node, Some(record.cookie), record.mask, dir, name);
             }
             known => {
@@ -227,6 +228,7 @@ impl Watches {
         let known = occupant.and_then(|occupant| self.tree.certain_wd(occupant));
         let met = departure.as_ref().is_some_and(|d| known.is_some() && known == self.tree.wd(d.node));
         if let Some(occupant) = occupant.filter(|_| !met) {
+            self.deliver_departures_below(occupant, sink);
             self.set_aside(occupant, None, Mask::DELETE, dir, name);
         }
         let Some(departure) = departure else {
@@ -315,6 +317,17 @@ impl Watches {
             departure.told = true;
             let departure = departure.clone();
             self.deliver_departure(&departure, sink);
+        }
+    }
+
+    /// A directory is about to get another path: what went from below it, went from where that has been.
+    fn deliver_departures_below(&mut self, top: NodeId, sink: Sink<'_>) {
+        for at in 0..self.moves.departures.len() {
+            let departure = self.moves.departures[at].clone();
+            if departure.cookie.is_some() && !departure.told && self.tree.is_below(departure.dir, top) {
+                self.moves.departures[at].told = true;
+                self.deliver_departure(&departure, sink);
+            }
         }
     }
 
