@@ -124,6 +124,10 @@ impl Daemon {
         if let Err(Miss::At(at, errno)) = begun {
             self.scan_failed(node, scan, errno, at);
         }
+        // Before it is listed: what has a lost one's name now is told of after that.
+        if let Some((node, _)) = self.scanner.listing().filter(|(_, scan)| *scan >= Scan::Return) {
+            self.look_for_files_of_tasks(node);
+        }
         true
     }
 
@@ -137,8 +141,7 @@ impl Daemon {
     fn list_some(&mut self) {
         let since = self.degraded.since.unwrap_or(self.since).min(self.since);
         match self.engine.feed(self.now, |watches, sink| self.scanner.list_on(watches, since, sink)) {
-            Ok(Listed::All(node, scan)) if scan >= Scan::Return => self.look_for_files_of_tasks(node),
-            Ok(Listed::All(..) | Listed::More | Listed::Gone) | Err(Miss::Stranger) => {}
+            Ok(Listed::All | Listed::More | Listed::Gone) | Err(Miss::Stranger) => {}
             Err(Miss::At(node, errno)) => {
                 let path = self.engine.watches.tree().path(node, b"");
                 let failure = Failure::on_path("list", &path, errno).hint("what is in it already is not seen");

@@ -44,7 +44,7 @@ pub enum Listed {
     /// There is more.
     More,
     /// All of this directory has been seen.
-    All(NodeId, Scan),
+    All,
     /// It has gone meanwhile.
     Gone,
 }
@@ -151,6 +151,11 @@ impl Scanner {
         Ok(())
     }
 
+    /// What is being listed, and for what.
+    pub fn listing(&self) -> Option<(NodeId, Scan)> {
+        self.listing.map(|listing| (listing.node, listing.scan))
+    }
+
     /// Whether a listing is not finished.
     pub fn is_listing(&self) -> bool {
         self.listing.is_some()
@@ -165,7 +170,7 @@ impl Scanner {
             return Ok(Listed::Gone);
         };
         if !self.reader.fill(dir.as_fd()).map_err(|errno| Miss::At(node, errno))? {
-            return Ok(Listed::All(node, scan));
+            return Ok(Listed::All);
         }
         for entry in self.reader.entries() {
             watches.entry(node, scan, look_at(dir.as_fd(), entry, closely, scan, since), sink);
@@ -174,7 +179,7 @@ impl Scanner {
         Ok(Listed::More)
     }
 
-    /// Whether the directory that was listed last has no file, or directory, of this name.
+    /// Whether the directory that is about to be listed has no file, or directory, of this name.
     pub fn lacks(&self, name: &[u8], is_dir: bool) -> bool {
         self.way.last().is_some_and(|(_, dir)| match fs::stat(dir.as_fd(), name) {
             Ok(found) => (found.kind == Kind::Directory) != is_dir,

@@ -311,6 +311,9 @@ impl World {
                 let wd = self.engine.watches.tree().wd(node);
                 let listing = Listing { node, scan, wd, inode, last: String::new() };
                 self.listing = (scan != Scan::Watch).then_some(listing);
+                if scan >= Scan::Return {
+                    self.look_for_files_of_tasks(node, inode);
+                }
             }
             None => drop(self.way.pop()),
         }
@@ -351,7 +354,7 @@ impl World {
         bound
     }
 
-    /// What `Scanner::list_on` does, and in the end `Daemon::look_for_files_of_tasks`.
+    /// What `Scanner::list_on` does.
     fn list_on(&mut self) {
         let Some(mut listing) = self.listing.take() else { return };
         let Listing { node, scan, wd, inode, .. } = listing;
@@ -360,11 +363,7 @@ impl World {
         let rest: Vec<(String, usize)> = names.into_iter().filter(|(name, _)| *name > listing.last).collect();
         if tree.wd(node) != wd || tree.is_lost(node) {
             self.story.push("what was listed is gone".to_owned());
-        } else if rest.is_empty() {
-            if scan >= Scan::Return {
-                self.look_for_files_of_tasks(node, inode);
-            }
-        } else {
+        } else if !rest.is_empty() {
             let some = if self.rng.bool() { rest.len() } else { self.rng.usize(1..=rest.len()) };
             for (name, inode) in rest.into_iter().take(some) {
                 let kind = if self.disk.is_dir(inode) { Kind::Directory } else { Kind::File };
@@ -380,6 +379,7 @@ impl World {
         self.engine.watches.listed();
     }
 
+    /// What `Daemon::look_for_files_of_tasks` does.
     fn look_for_files_of_tasks(&mut self, node: NodeId, inode: usize) {
         for (name, is_dir) in self.engine.tasks().names_at(self.engine.watches.tree(), node) {
             self.point();

@@ -145,6 +145,9 @@ impl Watches {
     pub fn name_found(&mut self, dir: NodeId, name: &[u8], is_dir: bool, sink: Sink<'_>) {
         let mask = if is_dir { Mask::MOVED_TO.with(Mask::ISDIR) } else { Mask::MOVED_TO };
         self.deliver(dir, name, mask, None, true, sink);
+        if is_dir && self.tree.child(dir, name).is_none() {
+            self.directory_found(dir, name, Scan::Report);
+        }
     }
 
     /// A directory of this name is there that nobody has been told of.
@@ -192,6 +195,10 @@ impl Watches {
         }
         match self.tree.child(dir, name) {
             Some(node) if self.tree.presence(node) == Presence::Here => {
+                if self.recovering {
+                    // Its place was to be looked at, and what has come there since may be among what was lost.
+                    self.put_in_doubt(node);
+                }
                 self.deliver_departures_below(node, sink);
                 self.set_aside(node, Some(record.cookie), record.mask, dir, name);
             }
