@@ -16,7 +16,7 @@ use crate::parts::pattern::Pattern;
 use crate::sys::Errno;
 use crate::sys::fs::Kind;
 use crate::sys::inotify::{Mask, Record, Wd};
-use disk::{Disk, EXCLUDED, Op};
+use disk::{Disk, EXCLUDED, Op, random_ops};
 use fastrand::Rng;
 use std::collections::{BTreeSet, VecDeque};
 use task::{Action, EventMap, Scheduler, Verb};
@@ -462,30 +462,6 @@ impl World {
             }
         }
     }
-}
-
-fn random_path(rng: &mut Rng, deep: usize) -> String {
-    let mut path = rng.choice(["/s", "/s", "/s", "/t", "/out"]).unwrap().to_owned();
-    for _ in 0..rng.usize(1..=deep) {
-        path += rng.choice(["/a", "/b", "/c"]).unwrap();
-    }
-    path
-}
-
-/// Operations with numbers of their own.
-fn random_ops(rng: &mut Rng) -> Vec<(u64, Op)> {
-    let (len, deep) = (rng.usize(5..100), rng.usize(2..5));
-    let op = |rng: &mut Rng| match rng.u8(..10) {
-        0..3 => Op::MakeDir(random_path(rng, deep)),
-        3 if rng.u8(..) < 30 => Op::Write(random_path(rng, deep)),
-        3 | 4 => Op::Write(random_path(rng, deep) + rng.choice(["/f", "/g"]).unwrap()),
-        5 => Op::Remove(random_path(rng, deep)),
-        6 => Op::Remove(random_path(rng, deep) + rng.choice(["/f", "/g"]).unwrap()),
-        7 | 8 => Op::Rename(random_path(rng, deep), random_path(rng, deep)),
-        _ if rng.bool() => Op::Rename(random_path(rng, deep) + "/f", random_path(rng, deep) + "/g"),
-        _ => Op::Exchange(random_path(rng, deep), random_path(rng, deep)),
-    };
-    (0..len).map(|_| (rng.u64(..), op(rng))).collect()
 }
 
 /// Runs operations with a seed of their own for what comes between, and a queue of `most` records; the answer is what is wrong, and the overflows.

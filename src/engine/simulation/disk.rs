@@ -1,6 +1,7 @@
 //! The disk and the kernel: what an operation changes, and which records it queues, one at a time.
 
 use crate::sys::inotify::{Mask, Wd};
+use fastrand::Rng;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 const ISDIR: Mask = Mask::ISDIR;
@@ -286,7 +287,7 @@ impl Disk {
     fn carry(&mut self, inode: usize, from: &str, to: &str) {
         self.inodes[inode].closed = false;
         for (path, inode) in self.walk(from) {
-            let new = format!("{to}{}", &path[from.len()..]);
+            let new = path.replacen(from, to, 1);
             self.inodes[inode].closed |= self.zone(&new).is_some() && self.zone(&path) != self.zone(&new);
         }
     }
@@ -299,4 +300,28 @@ impl Disk {
         self.owe(to.0, Mask::MOVED_TO.with(dir), cookie, to.1);
         self.owe(inode, Mask::MOVE_SELF, 0, "");
     }
+}
+
+fn random_path(rng: &mut Rng, deep: usize) -> String {
+    let mut path = rng.choice(["/s", "/s", "/s", "/t", "/out"]).unwrap().to_owned();
+    for _ in 0..rng.usize(1..=deep) {
+        path += rng.choice(["/a", "/b", "/c"]).unwrap();
+    }
+    path
+}
+
+/// Operations with numbers of their own.
+pub fn random_ops(rng: &mut Rng) -> Vec<(u64, Op)> {
+    let (len, deep) = (rng.usize(5..100), rng.usize(2..5));
+    let op = |rng: &mut Rng| match rng.u8(..10) {
+        0..3 => Op::MakeDir(random_path(rng, deep)),
+        3 if rng.u8(..) < 30 => Op::Write(random_path(rng, deep)),
+        3 | 4 => Op::Write(random_path(rng, deep) + rng.choice(["/f", "/g"]).unwrap()),
+        5 => Op::Remove(random_path(rng, deep)),
+        6 => Op::Remove(random_path(rng, deep) + rng.choice(["/f", "/g"]).unwrap()),
+        7 | 8 => Op::Rename(random_path(rng, deep), random_path(rng, deep)),
+        _ if rng.bool() => Op::Rename(random_path(rng, deep) + "/f", random_path(rng, deep) + "/g"),
+        _ => Op::Exchange(random_path(rng, deep), random_path(rng, deep)),
+    };
+    (0..len).map(|_| (rng.u64(..), op(rng))).collect()
 }
