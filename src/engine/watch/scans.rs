@@ -245,9 +245,8 @@ impl Watches {
             return;
         }
         for node in self.tree.subtree(ROOT) {
-            let unmet = !self.tree.is_met(node) && self.tree.presence(node) != Presence::Anchor;
-            // What was set aside may have left a directory that is lost.
-            if unmet && (self.tree.presence(node) == Presence::Aside || !self.tree.is_lost(node)) {
+            // Also those below a directory that is lost: they may have left it before.
+            if !self.tree.is_met(node) && matches!(self.tree.presence(node), Presence::Here | Presence::Aside) {
                 self.gone_unseen(node);
             }
         }
