@@ -118,8 +118,8 @@ impl Daemon {
                 .feed(self.now, |watches, sink| self.scanner.look_at(watches, &self.inotify, (dir, &name), sink));
             match looked {
                 Err(Miss::Stranger) => self.engine.watches.name_put_off(dir, name),
-                // What cannot be looked at has gone, or its directory has: their records tell.
-                Ok(()) | Err(Miss::At(..)) => {}
+                Err(Miss::At(at, errno)) => self.engine.watches.name_out_of_reach((dir, name), errno, at),
+                Ok(()) => {}
             }
             return true;
         }
@@ -131,6 +131,10 @@ impl Daemon {
         });
         if let Err(Miss::At(at, errno)) = begun {
             self.scan_failed(node, scan, errno, at);
+        }
+        // Before it is listed: what has a lost one's name now is told of after that.
+        if let Some((node, _)) = self.scanner.listing().filter(|(_, scan)| *scan >= Scan::Return) {
+            self.look_for_files_of_tasks(node);
         }
         true
     }
@@ -146,8 +150,7 @@ impl Daemon {
         let (now, lost) = (Moment::now(), self.degraded.since.unwrap_or(self.since));
         let since = self.since.since(now).min(lost.since(now));
         match self.engine.feed(self.now, |watches, sink| self.scanner.list_on(watches, since, sink)) {
-            Ok(Listed::All(node, scan)) if scan >= Scan::Return => self.look_for_files_of_tasks(node),
-            Ok(Listed::All(..) | Listed::More | Listed::Gone) | Err(Miss::Stranger) => {}
+            Ok(Listed::All | Listed::More | Listed::Gone) | Err(Miss::Stranger) => {}
             Err(Miss::At(node, errno)) => {
                 let path = self.engine.watches.tree().path(node, b"");
                 let failure = Failure::on_path("list", &path, errno).hint("what is in it already is not seen");

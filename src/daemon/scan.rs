@@ -46,7 +46,7 @@ pub enum Listed {
     /// There is more.
     More,
     /// All of this directory has been seen.
-    All(NodeId, Scan),
+    All,
     /// It has gone meanwhile.
     Gone,
 }
@@ -152,6 +152,11 @@ impl Scanner {
         Ok(())
     }
 
+    /// What is being listed, and for what.
+    pub fn listing(&self) -> Option<(NodeId, Scan)> {
+        self.listing.map(|listing| (listing.node, listing.scan))
+    }
+
     /// Whether a listing is not finished.
     pub fn is_listing(&self) -> bool {
         self.listing.is_some()
@@ -166,7 +171,7 @@ impl Scanner {
             return Ok(Listed::Gone);
         };
         if !self.reader.fill(dir.as_fd()).map_err(|errno| Miss::At(node, errno))? {
-            return Ok(Listed::All(node, scan));
+            return Ok(Listed::All);
         }
         for entry in self.reader.entries() {
             watches.entry(node, scan, look_at(dir.as_fd(), entry, closely, scan, since), sink);
@@ -175,7 +180,7 @@ impl Scanner {
         Ok(Listed::More)
     }
 
-    /// Whether the directory that was listed last has no file, or directory, of this name.
+    /// Whether the directory that is about to be listed has no file, or directory, of this name.
     pub fn lacks(&self, name: &[u8], is_dir: bool) -> bool {
         self.way.last().is_some_and(|(_, dir)| match fs::stat(dir.as_fd(), name) {
             Ok(found) => (found.kind == Kind::Directory) != is_dir,
@@ -263,9 +268,8 @@ impl Scanner {
         while let Some(node) = missing.pop() {
             let how = if watches.follows_links(node) { Open::PlaceFollowing } else { Open::Place };
             self.step(watches.tree(), node, how)?;
-            if missing.is_empty() {
-                self.check_identity(watches, inotify, wanted, node)?;
-            }
+            // Each, for others are reached through it while it is kept open.
+            self.check_identity(watches, inotify, wanted, node)?;
         }
         Ok(())
     }

@@ -26,16 +26,25 @@ impl Watches {
     /// answer is the node that the directory has, which after an overflow may be one that was known elsewhere; `None` if
     /// that is not certain yet, and it will be asked for again.
     pub fn watched(&mut self, node: NodeId, wd: Wd, scan: Scan, in_sync: bool) -> Option<NodeId> {
-        if self.tree.certain_wd(node) == Some(wd) {
-            self.forget_doubt(node);
-            if in_sync {
-                self.was_overwritten(node);
-            }
-        } else if !self.is_certain(node, wd, in_sync) {
+        let known = self.tree.certain_wd(node) == Some(wd);
+        if !known && !self.is_certain(node, wd, in_sync) {
             self.postpone(node, wd, scan);
             return None;
         }
+        self.forget_doubt(node);
         let node = self.bind(node, wd, scan);
+        // Half of an exchange may have been read, if more is to be read.
+        if in_sync || !known {
+            self.was_overwritten(node);
+        }
+        if matches!(scan, Scan::List | Scan::Report) && !self.recovering {
+            // What is known below may have gone on already, unread: the listing will not meet it.
+            for child in self.tree.children(node) {
+                if matches!(self.tree.presence(child), Presence::Here | Presence::Aside) {
+                    self.want(child, scan);
+                }
+            }
+        }
         self.listing = (scan != Scan::Watch).then_some((node, scan));
         Some(node)
     }
@@ -120,8 +129,9 @@ impl Watches {
         for other in holders {
             if self.tree.is_lost(other) {
                 // Whoever was lost does not hold it any more.
+                // What it was told of since is told here.
                 self.tree.set_wd(other, None);
-                self.tree.release(other);
+                self.aftermath.push(Aftermath::Lost(other, Mask::DELETE));
             } else if self.tree.flag(other, Flag::Provisional) {
                 self.tree.forget_provisional(other);
             } else if self.moved_unseen(other, place) {
@@ -132,14 +142,16 @@ impl Watches {
         let before = self.tree.wd(place);
         if before.is_some_and(|before| before != wd) {
             self.replaced(place, scan);
-        } else if before.is_none() && scan == Scan::Recent && self.tree.presence(place) != Presence::Anchor {
+        } else if before.is_none()
+            && matches!(scan, Scan::Watch | Scan::List | Scan::Recent)
+            && self.tree.presence(place) != Presence::Anchor
+        {
             // It is nowhere known: all that is in it is new.
             self.want(place, Scan::Report);
         }
         self.tree.set_wd(place, Some(wd));
         self.tree.set_met(place);
         self.is_open(place);
-        self.was_overwritten(place);
         self.way_is_open(place, scan, before != Some(wd));
         place
     }
@@ -233,7 +245,7 @@ impl Watches {
 
     /// All has been scanned: what came from below a directory whose path was in doubt can be told, if it has one.
     pub fn all_scanned(&mut self, sink: Sink<'_>) {
-        if !(self.scans.is_empty() && self.later.is_empty()) {
+        if !(self.scans.is_empty() && self.later.is_empty() && self.listing.is_none()) {
             return;
         }
         self.forget_old_paths();

@@ -5,7 +5,7 @@
 //! that another one is renamed onto is set aside too: with RENAME_EXCHANGE the next IN_MOVED_FROM of that name means it
 //! (the records are FROM a, TO b, FROM b, TO a); if it was empty and overwritten, its own IN_IGNORED says so.
 
-use super::tree::Presence;
+use super::tree::{Flag, Presence};
 use super::{Aftermath, Event, MapId, NodeId, Roots, Scan, Sink, Watches};
 use crate::sys::clock::Tick;
 use crate::sys::inotify::{Mask, Record, Wd};
@@ -70,7 +70,7 @@ impl Watches {
         if let Some(at) =
             self.moves.departures.iter().position(|d| ended && d.cookie.is_none() && nodes.contains(&d.node))
         {
-            let overwritten = self.moves.departures.remove(at);
+            let overwritten = self.take_departure(at);
             self.deleted(overwritten.node);
             self.replay(sink);
             return false;
@@ -124,6 +124,8 @@ impl Watches {
         loop {
             let (dir, name) = self.moves.in_doubt.pop()?;
             if !self.tree.is_lost(dir) && self.tree.path_is_known(dir) {
+                // Who is thought to be there may have been the one that left.
+                self.tree.child(dir, &name).into_iter().for_each(|child| self.want(child, Scan::Watch));
                 return Some((dir, name));
             }
         }
@@ -194,6 +196,11 @@ impl Watches {
         }
         match self.tree.child(dir, name) {
             Some(node) if self.tree.presence(node) == Presence::Here => {
+                if self.recovering {
+                    // Its place was to be looked at, and what has come there since may be among what was lost.
+                    self.put_in_doubt(node);
+                }
+                self.deliver_departures_below(node, sink);
                 self.set_aside(node, Some(record.cookie), record.mask, dir, name);
             }
             known => {
@@ -207,20 +214,29 @@ impl Watches {
     fn set_aside(&mut self, node: NodeId, cookie: Option<u32>, mask: Mask, dir: NodeId, name: &[u8]) {
         self.tree.lose(node, Presence::Aside);
         self.forget_doubt(node);
+        // Its place in memory stays its own, even if it is lost with a directory above it.
+        self.tree.set_flag(node, Flag::Departing, true);
         self.moves.departures.push(Departure { node, cookie, mask, dir, name: name.to_vec(), told: false });
         self.moves.give_up_at = None;
+    }
+
+    fn take_departure(&mut self, at: usize) -> Departure {
+        let departure = self.moves.departures.remove(at);
+        self.tree.set_flag(departure.node, Flag::Departing, false);
+        departure
     }
 
     /// The second half of a directory's rename.
     pub(super) fn directory_arrives(&mut self, dir: NodeId, name: &[u8], record: &Record<'_>, sink: Sink<'_>) {
         self.remember_halves(dir, name, record);
         let first = self.moves.departures.iter().position(|d| d.cookie == Some(record.cookie));
-        let departure = first.map(|at| self.moves.departures.remove(at));
+        let departure = first.map(|at| self.take_departure(at));
         let occupant = self.tree.child(dir, name).filter(|node| self.tree.presence(*node) == Presence::Here);
         // A scan was faster, and has met the directory under its new name already: the scan's node is the true one.
         let known = occupant.and_then(|occupant| self.tree.certain_wd(occupant));
         let met = departure.as_ref().is_some_and(|d| known.is_some() && known == self.tree.wd(d.node));
         if let Some(occupant) = occupant.filter(|_| !met) {
+            self.deliver_departures_below(occupant, sink);
             self.set_aside(occupant, None, Mask::DELETE, dir, name);
         }
         let Some(departure) = departure else {
@@ -251,7 +267,7 @@ impl Watches {
     /// A scan has met a directory that was on its way: its second half came to where nobody watched yet.
     pub(super) fn has_arrived(&mut self, node: NodeId) {
         if let Some(at) = self.moves.departures.iter().position(|departure| departure.node == node) {
-            let departure = self.moves.departures.remove(at);
+            let departure = self.take_departure(at);
             self.moves
                 .arrived
                 .extend(Some(departure).filter(|departure| departure.cookie.is_some() && !departure.told));
@@ -277,8 +293,8 @@ impl Watches {
         let (dir, name) = (self.tree.parent(by), self.tree.name(by));
         let is_it = |d: &Departure| d.cookie.is_none() && Some(d.dir) == dir && d.name == name;
         if let Some(at) = self.moves.departures.iter().position(is_it) {
-            let overwritten = self.moves.departures.remove(at);
-            self.gone_by_record(overwritten.node);
+            let overwritten = self.take_departure(at);
+            self.gone_or_away(overwritten.node);
         }
     }
 
@@ -292,13 +308,34 @@ impl Watches {
         }
     }
 
-    /// Something else has this name now: that the directory of this name went comes before what is to be told of it.
+    /// Another directory has the name of one that was set aside for it. If it was overwritten, its own end is on its way;
+    /// if it had left before, by a rename that was taken for another's, it lives, and no record will ever tell.
+    fn gone_or_away(&mut self, node: NodeId) {
+        if self.recovering && !self.tree.is_met(node) && self.tree.certain_wd(node).is_some() {
+            self.tree.lose(node, Presence::Aside);
+        } else {
+            self.gone_unseen(node);
+        }
+    }
+
+    /// Something else has this name now: that directories of this name went comes before what is to be told of it.
     pub(super) fn deliver_departure_from(&mut self, dir: NodeId, name: &[u8], sink: Sink<'_>) {
         let left = |d: &&mut Departure| d.cookie.is_some() && !d.told && d.dir == dir && d.name == name;
-        if let Some(departure) = self.moves.departures.iter_mut().find(left) {
+        while let Some(departure) = self.moves.departures.iter_mut().find(left) {
             departure.told = true;
             let departure = departure.clone();
             self.deliver_departure(&departure, sink);
+        }
+    }
+
+    /// A directory is about to get another path: what went from below it, went from where that has been.
+    fn deliver_departures_below(&mut self, top: NodeId, sink: Sink<'_>) {
+        for at in 0..self.moves.departures.len() {
+            let departure = self.moves.departures[at].clone();
+            if departure.cookie.is_some() && !departure.told && self.tree.is_below(departure.dir, top) {
+                self.moves.departures[at].told = true;
+                self.deliver_departure(&departure, sink);
+            }
         }
     }
 
@@ -334,7 +371,9 @@ impl Watches {
         }
         let picky = self.set_of(node).picky || self.set_of(parent).picky;
         if picky || wanted != before {
-            for below in self.tree.subtree(node) {
+            let subtree = self.tree.subtree(node).into_iter();
+            // What is on its way out of it is not here.
+            for below in subtree.filter(|below| self.tree.path_is_known(*below)).collect::<Vec<_>>() {
                 let above = self.tree.parent(below).unwrap_or(parent);
                 let (name, before) = (self.tree.name(below).to_vec(), self.set_of(below).roots.clone());
                 let roots = self.moved_along(above, &name, &before);
@@ -392,6 +431,12 @@ impl Watches {
         })
     }
 
+    /// Whether there may be such paths in a directory.
+    pub(super) fn was_renamed_among_excluded(&self, dir: NodeId) -> bool {
+        self.sets.get(self.tree.set(dir)).picky
+            && self.moves.old_paths.iter().any(|(top, _)| self.tree.is_below(dir, *top))
+    }
+
     /// All has been listed.
     pub(super) fn forget_old_paths(&mut self) {
         self.moves.old_paths.clear();
@@ -418,6 +463,7 @@ impl Watches {
     /// A directory was deleted. Its descriptor lives until IN_IGNORED: if the name was made again meanwhile, the
     /// descriptor may be the new directory's.
     pub(super) fn deleted(&mut self, node: NodeId) {
+        self.forget_doubt(node);
         self.tree.lose(node, Presence::Deleted);
         self.aftermath.push(Aftermath::Lost(node, Mask::DELETE));
     }
@@ -438,14 +484,15 @@ impl Watches {
     pub fn give_up_waiting(&mut self, sink: Sink<'_>) {
         self.moves.give_up_at = None;
         self.try_again();
-        for departure in std::mem::take(&mut self.moves.departures) {
+        while !self.moves.departures.is_empty() {
+            let departure = self.take_departure(0);
             if departure.cookie.is_some() {
                 if !departure.told {
                     self.deliver_departure(&departure, sink);
                 }
                 self.moved_out(departure.node);
             } else {
-                self.gone_by_record(departure.node);
+                self.gone_or_away(departure.node);
             }
         }
         self.replay(sink);
@@ -454,7 +501,8 @@ impl Watches {
     /// Events are lost: second halves may be among them. What is set aside stays so, until it is met or all else is.
     pub(super) fn drop_open_pairs(&mut self, sink: Sink<'_>) {
         self.moves.give_up_at = None;
-        for departure in std::mem::take(&mut self.moves.departures) {
+        while !self.moves.departures.is_empty() {
+            let departure = self.take_departure(0);
             if departure.cookie.is_some() && !departure.told {
                 self.deliver_departure(&departure, sink);
             }
@@ -462,6 +510,7 @@ impl Watches {
                 // Nothing can tell it when it is met.
                 self.deleted(departure.node);
             }
+            self.tree.release(departure.node);
         }
         self.replay(sink);
     }

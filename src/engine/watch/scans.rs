@@ -113,7 +113,8 @@ impl Watches {
     /// and after lost events, whether they have changed.
     pub fn reports_files(&self, node: NodeId, scan: Scan) -> bool {
         match scan {
-            Scan::None | Scan::Watch | Scan::List => false,
+            Scan::None | Scan::Watch => false,
+            Scan::List => self.was_renamed_among_excluded(node),
             Scan::First => self.set_of(node).existing,
             Scan::Return | Scan::Recent | Scan::Report => true,
         }
@@ -265,9 +266,8 @@ impl Watches {
             return;
         }
         for node in self.tree.subtree(ROOT) {
-            let unmet = !self.tree.is_met(node) && self.tree.presence(node) != Presence::Anchor;
-            // What was set aside may have left a directory that is lost.
-            if unmet && (self.tree.presence(node) == Presence::Aside || !self.tree.is_lost(node)) {
+            // Also those below a directory that is lost: they may have left it before.
+            if !self.tree.is_met(node) && matches!(self.tree.presence(node), Presence::Here | Presence::Aside) {
                 self.gone_unseen(node);
             }
         }

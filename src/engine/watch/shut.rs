@@ -59,6 +59,16 @@ impl Watches {
         None
     }
 
+    /// A name that is in doubt could not be looked at, for the directory `at` could not be reached. If that was renamed,
+    /// the name is to be looked at where it is then.
+    pub fn name_out_of_reach(&mut self, (dir, name): (NodeId, Vec<u8>), errno: Errno, at: NodeId) {
+        let missing = matches!(errno, Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP);
+        if missing && self.tree.presence(at) != Presence::Anchor {
+            self.name_put_off(dir, name);
+            self.put_off(at, Scan::Watch);
+        }
+    }
+
     fn is_denied(&mut self, node: NodeId, scan: Scan, at: NodeId) -> Option<Trouble> {
         if self.recovering {
             // It is there, and so may be all that is known below.

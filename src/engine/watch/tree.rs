@@ -68,6 +68,8 @@ pub enum Flag {
     Wanting = 8,
     /// It is looked at again when more of the queue has been read.
     Later = 16,
+    /// It is set aside: what becomes of it is not known yet.
+    Departing = 32,
 }
 
 /// What is still to be done on disk for a node, the most last.
@@ -320,7 +322,8 @@ impl Tree {
         let mut next = Some(id);
         while let Some(id) = next {
             let node = self.node(id);
-            let held = node.wd != UNWATCHED || node.tasks != NONE || node.first_child != NONE;
+            let departing = node.flags & Flag::Departing as u8 != 0;
+            let held = departing || node.wd != UNWATCHED || node.tasks != NONE || node.first_child != NONE;
             if held || !matches!(node.presence, Presence::Deleted | Presence::MovedOut) {
                 return;
             }
