@@ -266,8 +266,10 @@ impl Watches {
             return;
         }
         for node in self.tree.subtree(ROOT) {
-            // Also those below a directory that is lost: they may have left it before.
-            if !self.tree.is_met(node) && matches!(self.tree.presence(node), Presence::Here | Presence::Aside) {
+            // Also those below a directory that is lost: they may have left it before. Who is still aside was met, if at
+            // all, before another took its place.
+            let (is_met, presence) = (self.tree.is_met(node), self.tree.presence(node));
+            if presence == Presence::Aside || (presence == Presence::Here && !is_met) {
                 self.gone_unseen(node);
             }
         }
