@@ -427,6 +427,21 @@ fn a_path_that_comes_back_loses_nothing() {
     }
 }
 
+/// A hard link's writer may have opened it by another name, whose close is told there: the scan does not wait for it.
+#[test]
+fn a_new_name_of_a_file_that_is_written_to_by_its_other_name_is_told_of() {
+    let scratch = Scratch::new();
+    let daemon = scratch.start(&config(CLOSES, ""));
+    fs::create_dir(scratch.path("outside")).unwrap();
+    let mut writer = File::create(scratch.path("original")).unwrap();
+    let _own = File::create(scratch.path("outside/own")).unwrap();
+    fs::hard_link(scratch.path("original"), scratch.path("outside/link")).unwrap();
+    fs::rename(scratch.path("outside"), scratch.src().join("in")).unwrap();
+    await_task(&daemon, &scratch.src().join("in/link"));
+    writer.write_all(b"more").unwrap();
+    assert!(!daemon.log().contains("in/own (found by a scan): scheduled"), "its own close is still to come");
+}
+
 /// A configured path that is a link: its target may be missing, go and come back, be replaced, or go with what is above it.
 #[test]
 fn what_happens_to_a_links_target_is_noticed() {

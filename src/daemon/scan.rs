@@ -354,6 +354,8 @@ fn look_at<'e>(dir: BorrowedFd<'_>, entry: Entry<'e>, closely: bool, scan: Scan,
         }
     }
     let told = closely && found.kind == Kind::File && (scan != Scan::Recent || found.recent);
-    found.written_to = told && lease::is_written_to(dir, entry.name);
+    // Who writes to it by another of its names closes it by that one: there is no event to come for this.
+    let has_other_names = || fs::stat(dir, entry.name).is_ok_and(|stat| stat.links > 1);
+    found.written_to = told && lease::is_written_to(dir, entry.name) && !has_other_names();
     found
 }
