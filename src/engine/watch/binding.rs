@@ -58,11 +58,12 @@ impl Watches {
         let known = self.tree.certain_wd(node);
         let elsewhere =
             |other: NodeId| other != node && self.tree.certain_wd(other).is_some() && !self.tree.is_lost(other);
-        let elsewhere = |other: NodeId| elsewhere(other) && !self.is_same(other, node);
-        let contradicts = known.is_some_and(|known| known != wd)
-            || self.tree.by_wd(wd).any(|other| elsewhere(other) && !self.moved_unseen(other, node));
-        if self.has_held_of(node) {
-            // They are as good as unread.
+        let holders = self.tree.by_wd(wd).filter(|other| elsewhere(*other) && !self.is_same(*other, node));
+        let holders: Vec<NodeId> = holders.filter(|other| !self.moved_unseen(*other, node)).collect();
+        let contradicts = known.is_some_and(|known| known != wd) || !holders.is_empty();
+        let on_its_way = |other: &NodeId| self.has_held_of(*other) || !self.tree.path_is_known(*other);
+        if self.has_held_of(node) || holders.iter().any(on_its_way) {
+            // Records that are kept back are as good as unread.
             false
         } else if contradicts {
             self.is_confirmed(node, Some(wd), in_sync)
