@@ -63,6 +63,8 @@ impl Watches {
     /// Keeps a record back if it comes from below a directory that is set aside.
     pub(super) fn hold(&mut self, record: &Record<'_>, sink: Sink<'_>) -> bool {
         if self.moves.departures.is_empty() && self.in_doubt.is_empty() {
+            // What was kept back comes first.
+            self.replay(sink);
             return false;
         }
         let nodes: Vec<NodeId> = self.tree.by_wd(record.wd).collect();
@@ -77,11 +79,13 @@ impl Watches {
         }
         let tops = || self.moves.departures.iter().map(|departure| departure.node).chain(self.in_doubt.iter().copied());
         let below = nodes.iter().any(|node| tops().any(|top| self.tree.is_below(*node, top)));
-        if below {
+        // A directory's records stay in their order, whatever has become of it between two of them.
+        let waits = below || self.moves.held.iter().any(|held| held.wd == record.wd);
+        if waits {
             let Record { wd, mask, cookie, name } = *record;
             self.moves.held.push(Held { wd, mask, cookie, name: name.to_vec() });
         }
-        below
+        waits
     }
 
     /// Whether records are kept back that may say something of a directory's path.
@@ -295,6 +299,7 @@ impl Watches {
         if let Some(at) = self.moves.departures.iter().position(is_it) {
             let overwritten = self.take_departure(at);
             self.gone_or_away(overwritten.node);
+            self.moves.replay_is_due = true;
         }
     }
 
