@@ -193,8 +193,9 @@ impl Watches {
     /// The first half of a directory's rename.
     pub(super) fn directory_departs(&mut self, dir: NodeId, name: &[u8], record: &Record<'_>, sink: Sink<'_>) {
         self.remember_halves(dir, name, record);
+        // The last of them: those before it were overwritten, and wait for their ends to be told.
         let exchanged = |d: &&mut Departure| d.cookie.is_none() && d.dir == dir && d.name == name;
-        if let Some(departure) = self.moves.departures.iter_mut().find(exchanged) {
+        if let Some(departure) = self.moves.departures.iter_mut().rfind(exchanged) {
             (departure.cookie, departure.mask) = (Some(record.cookie), record.mask);
             return;
         }

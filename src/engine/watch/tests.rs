@@ -637,3 +637,19 @@ fn what_is_met_while_records_are_unread_is_provisional() {
     assert_eq!(rig.watches.watched(node, Wd(60), scan, false), Some(node));
     assert_eq!(rig.record(Wd(60), Mask::CLOSE_WRITE, 0, "f"), [event(Mask::CLOSE_WRITE, "/s/a/f")]);
 }
+
+/// One directory is renamed onto an empty one, and is exchanged at once with one that comes from outside: the first half
+/// that follows means it, and not the one that was overwritten.
+#[test]
+fn what_was_overwritten_before_is_not_what_is_exchanged() {
+    let tree: &[(&str, &[&str])] = &[("/s", &["a/", "b/"])];
+    let mut rig = Rig::new(&[watch("/s", 0, true, true), watch("/t", 0, true, true)], tree);
+    let (s, t, a) = (rig.wd("/s"), rig.wd("/t"), rig.wd("/s/a"));
+    let (from, to) = (Mask::MOVED_FROM.with(Mask::ISDIR), Mask::MOVED_TO.with(Mask::ISDIR));
+    rig.record(s, from, 1, "a");
+    rig.record(s, to, 1, "b");
+    rig.record(s, to, 2, "b");
+    rig.record(s, from, 3, "b");
+    rig.record(t, to, 3, "x");
+    assert_eq!(rig.record(a, Mask::CLOSE_WRITE, 0, "f"), [event(Mask::CLOSE_WRITE, "/t/x/f")]);
+}
