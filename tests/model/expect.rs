@@ -50,8 +50,8 @@ pub struct Model {
     running: bool,
     /// All paths that anything watched ever had.
     ever: BTreeSet<Vec<u8>>,
-    /// A directory came in from where nobody watches. Records that it left behind there may be told at its new path, if
-    /// it was away for no longer than a rename's second half is waited for.
+    /// A directory came in from where nobody watches, or went to where nobody may have watched yet. What happened in it on
+    /// the way may be told at its new path, if it was away for no longer than a rename's second half is waited for.
     returned: bool,
 }
 
@@ -253,7 +253,7 @@ impl Model {
     fn carry(&mut self, place: &Place, kind: Kind, from: Zone, to: Zone, fresh: bool) {
         let Kind::Dir(dir) = kind else { return };
         self.dirs[dir].fresh |= fresh || from != to;
-        self.returned |= from.is_none() && to.is_some() && self.running;
+        self.returned |= (from.is_none() || fresh) && to.is_some() && self.running;
         for (name, mut entry) in self.dirs[dir].entries.clone() {
             let (before, after) = (self.zone_below(from, &name), self.zone_below(to, &name));
             let is_file = matches!(entry.kind, Kind::File(_));

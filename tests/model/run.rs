@@ -307,8 +307,11 @@ fn pending_tasks(log: &str, scratch: &[u8]) -> Vec<(String, Vec<u8>)> {
 fn events(log: &str, scratch: &[u8]) -> Vec<Vec<u8>> {
     let lines = log.lines().filter_map(|line| line.split_once(" DEBUG daemon: event ")).map(|(_, rest)| rest);
     let told = lines.filter(|rest| !rest.ends_with(" (found by a scan)"));
-    // The kernel tells of a deleted directory's own end when nobody has it open any more: its path may have changed.
-    let told = told.filter(|rest| !(rest.starts_with("IN_DELETE_SELF ") || rest.starts_with("IN_IGNORED ")));
+    // That something goes is told by its directory's path of now, which may be another one since: by the kernel, which tells
+    // of a deleted directory's end when nobody has it open any more, and where records were kept back during a rename.
+    const GOES: [&str; 4] = ["IN_DELETE_SELF", "IN_IGNORED", "IN_DELETE", "IN_MOVED_FROM"];
+    let goes = |rest: &&str| GOES.iter().any(|event| rest.split([' ', '|']).next() == Some(event));
+    let told = told.filter(|rest| !goes(rest));
     let paths = told.filter_map(|rest| below(rest.split(' ').nth(1)?, scratch));
     paths.filter(|path| path.contains(&b'/')).collect()
 }
