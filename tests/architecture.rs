@@ -70,6 +70,7 @@ fn sources() -> Vec<Source> {
     let mut files = Vec::new();
     collect(&root, &mut files);
     files.retain(|path| path.extension().is_some_and(|ext| ext == "rs") && !path.ends_with("tests.rs"));
+    files.retain(|path| path.components().all(|part| part.as_os_str() != "tests"));
     files.sort();
     let read = |path: PathBuf| Source {
         name: path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned(),

@@ -100,6 +100,4 @@ fn synthetic<'a>(dir: NodeId, (name, is_dir): (&'a [u8], bool), mask: Mask, maps
 }
 
 #[cfg(test)]
-mod simulation;
-#[cfg(test)]
 mod tests;

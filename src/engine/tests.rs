@@ -1,5 +1,7 @@
 //! Watches and tasks together: what becomes of pending tasks when directories move and go.
 
+mod simulation;
+
 use super::*;
 use crate::parts::duration::Millis;
 use crate::parts::log::Level;

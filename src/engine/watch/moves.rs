@@ -6,7 +6,7 @@
 //! (the records are FROM a, TO b, FROM b, TO a); if it was empty and overwritten, its own IN_IGNORED says so.
 
 use super::tree::{Flag, Presence};
-use super::{Aftermath, Event, MapId, NodeId, Roots, Scan, Sink, Watches};
+use super::{Aftermath, Event, NodeId, Scan, Sink, Watches};
 use crate::sys::clock::Tick;
 use crate::sys::inotify::{Mask, Record, Wd};
 
@@ -16,7 +16,7 @@ const PATIENCE: u64 = 20;
 
 /// First halves that are kept for their second half's `source`, and second halves for what follows from them. Others
 /// come between by few.
-const MOST_HALVES: usize = 16;
+pub(super) const MOST_HALVES: usize = 16;
 
 /// What is known of renames that are not complete.
 #[derive(Default)]
@@ -29,13 +29,13 @@ pub struct Moves {
     /// Of what is not watched itself: files, and directories that no watch wants.
     first_halves: Vec<(u32, Vec<u8>)>,
     /// Names that something was renamed to.
-    second_halves: Vec<(u32, NodeId, Vec<u8>)>,
+    pub(super) second_halves: Vec<(u32, NodeId, Vec<u8>)>,
     /// Names that may have something else than the last records of them say.
-    in_doubt: Vec<(NodeId, Vec<u8>)>,
-    in_doubt_later: Vec<(NodeId, Vec<u8>)>,
+    pub(super) in_doubt: Vec<(NodeId, Vec<u8>)>,
+    pub(super) in_doubt_later: Vec<(NodeId, Vec<u8>)>,
     give_up_at: Option<Tick>,
     /// Directories that have been renamed and are being listed, and where they were.
-    old_paths: Vec<(NodeId, Vec<u8>)>,
+    pub(super) old_paths: Vec<(NodeId, Vec<u8>)>,
 }
 
 /// A watched directory that is set aside.
@@ -100,70 +100,6 @@ impl Watches {
             let Held { wd, mask, cookie, ref name } = held;
             self.record(&Record { wd, mask, cookie, name }, sink);
         }
-    }
-
-    /// A rename away from a name that something has just been renamed to is either that going on, or half of an exchange
-    /// with what was there before: then the name is not free, though that is the last that is told of it. A look tells.
-    fn remember_halves(&mut self, dir: NodeId, name: &[u8], record: &Record<'_>) {
-        let moves = &mut self.moves;
-        if record.mask.any(Mask::MOVED_TO) {
-            if moves.second_halves.len() == MOST_HALVES {
-                moves.second_halves.remove(0);
-            }
-            moves.second_halves.push((record.cookie, dir, name.to_vec()));
-            return;
-        }
-        // The kernel numbers renames one after the other; others' may come between.
-        let just_before = |cookie: u32| (1..=MOST_HALVES as u32).contains(&record.cookie.wrapping_sub(cookie));
-        let came =
-            |(cookie, to, as_name): &(u32, NodeId, Vec<u8>)| *to == dir && as_name == name && just_before(*cookie);
-        if moves.second_halves.iter().any(came) {
-            moves.in_doubt.push((dir, name.to_vec()));
-        }
-    }
-
-    /// The next name to be looked at, for what it has now is not certain; [`Watches::name_found`] is owed if there is
-    /// something, and [`Watches::name_put_off`] if its directory is not where it should be.
-    pub fn next_name_in_doubt(&mut self) -> Option<(NodeId, Vec<u8>)> {
-        loop {
-            let (dir, name) = self.moves.in_doubt.pop()?;
-            if !self.tree.is_lost(dir) && self.tree.path_is_known(dir) {
-                // Who is thought to be there may have been the one that left.
-                self.tree.child(dir, &name).into_iter().for_each(|child| self.want(child, Scan::Watch));
-                return Some((dir, name));
-            }
-        }
-    }
-
-    /// A name is looked at again when more of the queue has been read.
-    pub fn name_put_off(&mut self, dir: NodeId, name: Vec<u8>) {
-        self.moves.in_doubt_later.push((dir, name));
-    }
-
-    /// More of the queue has been read.
-    pub(super) fn try_names_again(&mut self) {
-        self.moves.in_doubt.append(&mut self.moves.in_doubt_later);
-    }
-
-    /// A name that was in doubt has something: that it was renamed to there is told once more.
-    pub fn name_found(&mut self, dir: NodeId, name: &[u8], is_dir: bool, sink: Sink<'_>) {
-        let mask = if is_dir { Mask::MOVED_TO.with(Mask::ISDIR) } else { Mask::MOVED_TO };
-        self.deliver(dir, name, mask, None, true, sink);
-        if is_dir && self.tree.child(dir, name).is_none() {
-            // The record of its arrival was taken for a repetition of the one before: the kernel does not compare cookies.
-            self.directory_found(dir, name, Scan::Report);
-        }
-    }
-
-    /// A directory of this name is there that nobody has been told of.
-    pub(super) fn put_in_doubt(&mut self, node: NodeId) {
-        if let Some(dir) = self.tree.parent(node) {
-            self.moves.in_doubt.push((dir, self.tree.name(node).to_vec()));
-        }
-    }
-
-    pub(super) fn has_names_in_doubt(&self) -> bool {
-        !self.moves.in_doubt.is_empty()
     }
 
     /// A file's rename: its first half is told at once, its second with the path that the first had.
@@ -363,109 +299,6 @@ impl Watches {
         }
     }
 
-    /// Gives a renamed directory its new place, if a watch wants it there. Between watches its subtree changes hands,
-    /// and is listed for those who have not known it.
-    pub(super) fn settle_in(&mut self, node: NodeId, parent: NodeId, name: &[u8]) {
-        let before = self.set_of(node).roots.clone();
-        let (old_path, pending) = (self.tree.path(node, b""), self.pending_above(node));
-        let wanted = self.moved_along(parent, name, &before);
-        let taken = self.tree.child(parent, name).is_some_and(|other| other != node);
-        if wanted.is_empty() || taken || !self.tree.rename(node, parent, name) {
-            self.moved_out(node);
-            self.directory_found(parent, name, Scan::Report);
-            return;
-        }
-        let picky = self.set_of(node).picky || self.set_of(parent).picky;
-        if picky || wanted != before {
-            let subtree = self.tree.subtree(node).into_iter();
-            // What is on its way out of it is not here.
-            for below in subtree.filter(|below| self.tree.path_is_known(*below)).collect::<Vec<_>>() {
-                let above = self.tree.parent(below).unwrap_or(parent);
-                let (name, before) = (self.tree.name(below).to_vec(), self.set_of(below).roots.clone());
-                let roots = self.moved_along(above, &name, &before);
-                let excluded = roots.is_empty() && below != node && !self.tree.is_lost(below);
-                self.assign(below, roots);
-                if excluded {
-                    // Its tasks are matched again with the others', before it is let go.
-                    self.tree.lose(below, Presence::MovedOut);
-                    self.leaving.extend(self.tree.subtree(below));
-                }
-            }
-        }
-        let scan = if wanted.is_more_than(&before) {
-            Scan::Report
-        } else if self.recovering && !self.tree.is_met(node) {
-            // Whoever looked for what was lost has not come by.
-            Scan::Recent
-        } else if picky {
-            // What was excluded there may not be here.
-            Scan::List
-        } else {
-            // If it was renamed between its IN_CREATE and its scan, the scan may have met another under its old name.
-            Scan::Watch
-        };
-        self.want(node, scan.max(pending));
-        if picky {
-            self.moves.old_paths.push((node, old_path));
-        }
-        if picky || wanted != before {
-            self.aftermath.push(Aftermath::Moved(node));
-        }
-    }
-
-    /// What was still to be done for a directory by way of those above it, which it leaves.
-    fn pending_above(&self, node: NodeId) -> Scan {
-        let mut pending = Scan::None;
-        let mut at = self.tree.parent(node);
-        while let Some(above) = at {
-            pending = pending.max(self.pending(above));
-            at = self.tree.parent(above);
-        }
-        pending
-    }
-
-    /// Whether a path was excluded before a directory above it was renamed, and is not now.
-    pub(super) fn is_excluded_no_more(&self, dir: NodeId, name: &[u8]) -> bool {
-        let set = self.set_of(dir);
-        let moved = self.moves.old_paths.iter().filter(|(top, _)| set.picky && self.tree.is_below(dir, *top));
-        moved.into_iter().any(|(top, old)| {
-            let path = self.tree.path(dir, name);
-            let below = path.get(self.tree.path(*top, b"").len()..).unwrap_or_default();
-            let old = [old, below].concat();
-            let watches = || set.roots.dirs.iter().filter_map(|id| self.spec(*id));
-            watches().any(|watch| watch.excludes(&old) && !watch.excludes(&path))
-        })
-    }
-
-    /// Whether there may be such paths in a directory.
-    pub(super) fn was_renamed_among_excluded(&self, dir: NodeId) -> bool {
-        self.sets.get(self.tree.set(dir)).picky
-            && self.moves.old_paths.iter().any(|(top, _)| self.tree.is_below(dir, *top))
-    }
-
-    /// All has been listed.
-    pub(super) fn forget_old_paths(&mut self) {
-        self.moves.old_paths.clear();
-    }
-
-    /// The roots that want a directory renamed to here: those that want what appears, and those that had it already.
-    fn moved_along(&self, parent: NodeId, name: &[u8], before: &Roots) -> Roots {
-        let mut had = self.inherited(parent, name, Scan::List);
-        had.dirs.retain(|root| before.dirs.contains(root));
-        self.inherited(parent, name, Scan::Report).and(had)
-    }
-
-    /// A directory went to where no watch is: neither it nor what lies below has a path, and the kernel's watches end.
-    pub(super) fn moved_out(&mut self, top: NodeId) {
-        for anchor in self.anchors(top) {
-            self.stale.extend(self.tree.wd(anchor));
-            self.tree.set_wd(anchor, None);
-            self.want(anchor, Scan::Watch);
-        }
-        self.tree.lose(top, Presence::MovedOut);
-        self.lose_below(top, Mask::MOVED_FROM);
-    }
-
     /// A directory was deleted. Its descriptor lives until IN_IGNORED: if the name was made again meanwhile, the
     /// descriptor may be the new directory's.
     pub(super) fn deleted(&mut self, node: NodeId) {
@@ -524,12 +357,6 @@ impl Watches {
     /// Whether second halves are waited for, or names.
     pub(super) fn has_open_pairs(&self) -> bool {
         !(self.moves.departures.is_empty() && self.moves.in_doubt_later.is_empty())
-    }
-
-    /// The maps of what hangs on a lost or renamed directory.
-    pub fn maps_at(&self, dir: NodeId, name: &[u8], is_dir: bool) -> Vec<MapId> {
-        let (of_dir, of_file) = self.maps_where(dir, name, is_dir, |_| true);
-        [of_dir, of_file].concat()
     }
 
     /// How many first halves are kept.

@@ -4,6 +4,7 @@
 //! After an overflow every directory is watched again, top down: a watch descriptor that is known tells that its
 //! directory was renamed to here unseen, and its node moves; nodes that are not met are lost.
 
+use super::maps::is_temporary;
 use super::tree::Presence;
 use super::{Aftermath, Event, Found, NodeId, ROOT, RootId, Roots, Scan, Sink, Watches};
 use crate::sys::fs::Kind;
@@ -122,7 +123,7 @@ impl Watches {
 
     /// A scan has found this in a directory.
     pub fn entry(&mut self, node: NodeId, scan: Scan, found: Found<'_>, sink: Sink<'_>) {
-        if super::is_temporary(found.name) {
+        if is_temporary(found.name) {
             return;
         }
         if found.kind != Kind::Directory {

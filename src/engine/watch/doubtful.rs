@@ -1,0 +1,71 @@
+//! Names whose last record does not tell what they have now: a look at the disk does.
+
+use super::moves::MOST_HALVES;
+use super::{NodeId, Scan, Sink, Watches};
+use crate::sys::inotify::{Mask, Record};
+
+impl Watches {
+    /// A rename away from a name that something has just been renamed to is either that going on, or half of an exchange
+    /// with what was there before: then the name is not free, though that is the last that is told of it. A look tells.
+    pub(super) fn remember_halves(&mut self, dir: NodeId, name: &[u8], record: &Record<'_>) {
+        let moves = &mut self.moves;
+        if record.mask.any(Mask::MOVED_TO) {
+            if moves.second_halves.len() == MOST_HALVES {
+                moves.second_halves.remove(0);
+            }
+            moves.second_halves.push((record.cookie, dir, name.to_vec()));
+            return;
+        }
+        // The kernel numbers renames one after the other; others' may come between.
+        let just_before = |cookie: u32| (1..=MOST_HALVES as u32).contains(&record.cookie.wrapping_sub(cookie));
+        let came =
+            |(cookie, to, as_name): &(u32, NodeId, Vec<u8>)| *to == dir && as_name == name && just_before(*cookie);
+        if moves.second_halves.iter().any(came) {
+            moves.in_doubt.push((dir, name.to_vec()));
+        }
+    }
+
+    /// The next name to be looked at, for what it has now is not certain; [`Watches::name_found`] is owed if there is
+    /// something, and [`Watches::name_put_off`] if its directory is not where it should be.
+    pub fn next_name_in_doubt(&mut self) -> Option<(NodeId, Vec<u8>)> {
+        loop {
+            let (dir, name) = self.moves.in_doubt.pop()?;
+            if !self.tree.is_lost(dir) && self.tree.path_is_known(dir) {
+                // Who is thought to be there may have been the one that left.
+                self.tree.child(dir, &name).into_iter().for_each(|child| self.want(child, Scan::Watch));
+                return Some((dir, name));
+            }
+        }
+    }
+
+    /// A name is looked at again when more of the queue has been read.
+    pub fn name_put_off(&mut self, dir: NodeId, name: Vec<u8>) {
+        self.moves.in_doubt_later.push((dir, name));
+    }
+
+    /// More of the queue has been read.
+    pub(super) fn try_names_again(&mut self) {
+        self.moves.in_doubt.append(&mut self.moves.in_doubt_later);
+    }
+
+    /// A name that was in doubt has something: that it was renamed to there is told once more.
+    pub fn name_found(&mut self, dir: NodeId, name: &[u8], is_dir: bool, sink: Sink<'_>) {
+        let mask = if is_dir { Mask::MOVED_TO.with(Mask::ISDIR) } else { Mask::MOVED_TO };
+        self.deliver(dir, name, mask, None, true, sink);
+        if is_dir && self.tree.child(dir, name).is_none() {
+            // The record of its arrival was taken for a repetition of the one before: the kernel does not compare cookies.
+            self.directory_found(dir, name, Scan::Report);
+        }
+    }
+
+    /// A directory of this name is there that nobody has been told of.
+    pub(super) fn put_in_doubt(&mut self, node: NodeId) {
+        if let Some(dir) = self.tree.parent(node) {
+            self.moves.in_doubt.push((dir, self.tree.name(node).to_vec()));
+        }
+    }
+
+    pub(super) fn has_names_in_doubt(&self) -> bool {
+        !self.moves.in_doubt.is_empty()
+    }
+}
