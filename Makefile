@@ -24,8 +24,8 @@ test:
 # The random tests of the watch tree, for about half an hour.
 soak:
 	DOGWATCH_SEEDS=1000000 $(CARGO) test --release --locked --lib simulation -- --nocapture
-	DOGWATCH_SEEDS=10000 $(CARGO) test --locked --test model -- --nocapture
-	DOGWATCH_SEEDS=10000 $(CARGO) test --locked --features fault --test model -- --nocapture
+	DOGWATCH_WILD=1 DOGWATCH_SEEDS=10000 $(CARGO) test --locked --test model -- --nocapture
+	DOGWATCH_WILD=1 DOGWATCH_SEEDS=10000 $(CARGO) test --locked --features fault --test model -- --nocapture
 
 lint:
 	$(CARGO) fmt --check

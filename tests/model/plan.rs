@@ -215,7 +215,7 @@ pub fn plan(seed: u64, loss: Loss) -> Plan {
     let weights = DEEDS.iter().map(|(_, weight)| weight * [0, 1, 1, 2, 5][rng.usize(..5)]).collect();
     let bases = [Place::root(0), Place::root(1), Place::root(AWAY)];
     let model = Model::new(setting);
-    let calm = std::env::var_os("DOGWATCH_CALM").is_some();
+    let calm = std::env::var_os("DOGWATCH_WILD").is_none();
     Seed { rng, model, names, weights, bases, lane: 0, calm, steps: Vec::new() }.plan(setting)
 }
 

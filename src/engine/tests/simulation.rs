@@ -481,7 +481,7 @@ fn run(ops: &[(u64, Op)], seed: u64, most: usize) -> (Option<String>, World) {
 }
 
 fn explore(most_of: impl Fn(u64) -> usize) -> usize {
-    let seeds = std::env::var("DOGWATCH_SEEDS").map_or(20_000, |seeds| seeds.parse().unwrap());
+    let seeds = std::env::var("DOGWATCH_SEEDS").map_or(10_000, |seeds| seeds.parse().unwrap());
     let mut overflows = 0;
     for seed in 0..seeds {
         let most = most_of(seed);
