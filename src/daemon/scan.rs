@@ -67,7 +67,6 @@ impl Scanner {
         if by_name && self.watch_from_parent(watches, inotify, (node, scan))? {
             return Ok(());
         }
-        let listed = scan != Scan::Watch;
         self.open(watches, inotify, (node, scan))?;
         let Some((last, dir)) = self.way.last_mut() else { return Ok(()) };
         let miss = |errno| Miss::At(node, errno);
@@ -84,8 +83,11 @@ impl Scanner {
             return Ok(());
         };
         (*last, self.at) = (node, Some(node));
-        let closely = watches.reports_files(node, scan);
-        self.listing = listed.then(|| Listing { node, scan, wd: watches.tree().wd(node), closely });
+        if scan != Scan::Watch {
+            let closely = watches.reports_files(node, scan);
+            self.listing = Some(Listing { node, scan, wd: watches.tree().wd(node), closely });
+            watches.begins_to_list(node, scan);
+        }
         Ok(())
     }
 
@@ -197,7 +199,6 @@ impl Scanner {
         let in_sync = inotify.queued() == Ok(0);
         for (node, wd, scan) in self.leaves.drain(..) {
             watches.watched(node, wd, scan, in_sync);
-            watches.listed();
         }
     }
 

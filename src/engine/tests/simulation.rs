@@ -317,8 +317,10 @@ impl World {
             Some(node) => {
                 self.way.last_mut().unwrap().0 = node;
                 let wd = self.engine.watches.tree().wd(node);
-                let listing = Listing { node, scan, wd, inode, last: String::new() };
-                self.listing = (scan != Scan::Watch).then_some(listing);
+                if scan != Scan::Watch {
+                    self.listing = Some(Listing { node, scan, wd, inode, last: String::new() });
+                    self.engine.watches.begins_to_list(node, scan);
+                }
                 if scan >= Scan::Return {
                     self.look_for_files_of_tasks(node, inode);
                 }
@@ -345,7 +347,6 @@ impl World {
             }
         }
         self.watched(node, wd, scan);
-        self.engine.watches.listed();
         Ok(true)
     }
 

@@ -45,11 +45,15 @@ impl Watches {
                 }
             }
         }
-        self.listing = (scan != Scan::Watch).then_some((node, scan));
         Some(node)
     }
 
-    /// The directory that was watched last has been listed.
+    /// A listing of a directory begins; [`Watches::listed`] is owed.
+    pub fn begins_to_list(&mut self, node: NodeId, scan: Scan) {
+        self.listing = Some((node, scan));
+    }
+
+    /// It has ended.
     pub fn listed(&mut self) {
         self.listing = None;
     }

@@ -595,7 +595,6 @@ fn an_overflow_between_the_halves_of_a_rename_loses_no_directory() {
             let found = Found { name: below, kind: Kind::Directory, written_to: false, recent: true };
             rig.watches.entry(node, scan, found, &mut |_, _| {});
         }
-        rig.watches.listed();
         rig.let_go();
     }
     assert_eq!(rig.unwatched(), [], "all that was watched is met again");
@@ -652,4 +651,19 @@ fn what_was_overwritten_before_is_not_what_is_exchanged() {
     rig.record(s, from, 3, "b");
     rig.record(t, to, 3, "x");
     assert_eq!(rig.record(a, Mask::CLOSE_WRITE, 0, "f"), [event(Mask::CLOSE_WRITE, "/t/x/f")]);
+}
+
+/// A directory's listing goes on, whatever else is watched meanwhile: what leaves it before the listing comes to it takes
+/// along what was still to be done for it.
+#[test]
+fn a_listing_is_not_over_because_another_directory_is_watched() {
+    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &["a/", "c/"]), ("/s/a", &["b/"])]);
+    let (s, a) = (rig.wd("/s"), rig.wd("/s/a"));
+    let (node, leaf) = (rig.node("/s/a").unwrap(), rig.node("/s/c").unwrap());
+    rig.watches.begins_to_list(node, Scan::Report);
+    assert_eq!(rig.watches.watched(leaf, rig.wd("/s/c"), Scan::Watch, true), Some(leaf));
+    rig.record(a, Mask::MOVED_FROM.with(Mask::ISDIR), 5, "b");
+    rig.record(s, Mask::MOVED_TO.with(Mask::ISDIR), 5, "b");
+    let found = rig.node("/s/b").unwrap();
+    assert!(std::iter::from_fn(|| rig.watches.next_scan()).any(|next| next == (found, Scan::Report)));
 }
