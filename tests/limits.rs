@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Daemon, Scratch, comes_true, dogwatch, is_root, scheduled, skip, wait_until};
+use common::{Daemon, Scratch, await_task, await_watch, comes_true, dogwatch, is_root, skip, wait_until};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
@@ -18,24 +18,6 @@ fn config(watch: &str) -> String {
         "[scheduler run]\nexec = /bin/echo {{pathname}}\ndelay = 1h\n[event_map map]\nIN_CLOSE_WRITE = run\n\
          [watch all]\nevent_map = map\nrec = yes\nauto_add = yes\n{watch}\n"
     )
-}
-
-#[track_caller]
-fn await_task(daemon: &Daemon, path: &Path) {
-    let seen = comes_true(Duration::from_secs(40), || scheduled(&daemon.log()).contains(path.to_str().unwrap()));
-    assert!(seen, "no task for {}:\n{}", path.display(), daemon.log());
-}
-
-/// Writes new files until one is seen: it is watched.
-#[track_caller]
-fn await_watch(daemon: &Daemon, dir: &Path) {
-    let mut n = 0;
-    let seen = comes_true(Duration::from_secs(40), || {
-        n += 1;
-        fs::write(dir.join(format!("probe{n}")), "x").unwrap();
-        scheduled(&daemon.log()).iter().any(|path| path.starts_with(dir.join("probe").to_str().unwrap()))
-    });
-    assert!(seen, "{} is not watched:\n{}", dir.display(), daemon.log());
 }
 
 fn set_mode(path: &Path, mode: u32) {

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Daemon, Scratch, comes_true, is_root, scheduled, skip, wait_until};
+use common::{Daemon, Scratch, await_task, await_watch, comes_true, is_root, scheduled, skip, wait_until};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::process::Signal;
 use std::collections::BTreeSet;
@@ -18,25 +18,6 @@ fn config(map: &str, watch: &str) -> String {
         "[scheduler run]\nexec = /bin/echo {{maskname}} {{pathname}}\ndelay = 1h\n[event_map map]\n{map}\n\
          [watch all]\npath = @SRC\nevent_map = map\nrec = yes\nauto_add = yes\n{watch}\n"
     )
-}
-
-#[track_caller]
-fn await_task(daemon: &Daemon, path: &Path) {
-    let seen = comes_true(Duration::from_secs(20), || scheduled(&daemon.log()).contains(path.to_str().unwrap()));
-    assert!(seen, "no task for {}:\n{}", path.display(), daemon.log());
-}
-
-/// Writes new files until one is seen: the watch is there again.
-#[track_caller]
-fn await_watch(daemon: &Daemon, dir: &Path) {
-    let mut n = 0;
-    let seen = comes_true(Duration::from_secs(20), || {
-        n += 1;
-        let file = dir.join(format!("probe{n}"));
-        fs::write(&file, "x").unwrap();
-        scheduled(&daemon.log()).iter().any(|path| path.starts_with(dir.join("probe").to_str().unwrap()))
-    });
-    assert!(seen, "{} is not watched:\n{}", dir.display(), daemon.log());
 }
 
 const CLOSES: &str = "IN_CLOSE_WRITE = run";

@@ -1,5 +1,5 @@
-//! When the kernel has no watch left: it is told once, with the sysctl to raise, the rest goes on, and what could not be
-//! watched is tried again until it can.
+//! When the kernel has no watch, descriptor or memory left: it is told once, with the limit to raise, the rest goes on, and
+//! what could not be watched is tried again until it can.
 
 use super::Daemon;
 use super::moment::Moment;
@@ -20,7 +20,7 @@ const LIMITS: [(&str, &str); 2] = [
     ("user.max_inotify_watches", "/proc/sys/user/max_inotify_watches"),
 ];
 
-/// What is known of the want of watches.
+/// What is known of the want.
 #[derive(Default)]
 pub struct Degraded {
     /// When to try again.

@@ -224,7 +224,7 @@ impl Daemon {
                 (read, more) = self.read_some().map_err(fail)?;
             }
         }
-        self.engine.watches.queue_was_read();
+        self.engine.watches.try_again();
         if !more {
             self.queue_is_empty();
         }

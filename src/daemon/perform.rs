@@ -97,10 +97,7 @@ impl Daemon {
                 break;
             }
         }
-        self.engine.feed(self.now, |watches, sink| {
-            self.scanner.tell_of_leaves(watches, &self.inotify);
-            watches.catch_up(sink);
-        });
+        self.engine.feed(self.now, |watches, _| self.scanner.tell_of_leaves(watches, &self.inotify));
         if steps > 0 && self.has_work() {
             self.say(Level::Debug, format_args!("scanned: {steps} steps, and there is more"));
         }
@@ -124,11 +121,7 @@ impl Daemon {
             return true;
         }
         let Some((node, scan)) = self.engine.watches.next_scan() else { return false };
-        let begun = self.engine.feed(self.now, |watches, sink| {
-            let begun = self.scanner.begin(watches, &self.inotify, (node, scan));
-            watches.catch_up(sink);
-            begun
-        });
+        let begun = self.engine.feed(self.now, |watches, _| self.scanner.begin(watches, &self.inotify, (node, scan)));
         if let Err(Miss::At(at, errno)) = begun {
             self.scan_failed(node, scan, errno, at);
         }

@@ -8,7 +8,7 @@ pub mod watch;
 use crate::sys::clock::Tick;
 use crate::sys::inotify::Mask;
 use task::{Effect, TaskRef, Tasks};
-use watch::{Aftermath, Event, MapId, NodeId, Sink, Watches};
+use watch::{Aftermath, Event, MapId, NodeId, Sink, Tree, Watches};
 
 /// Watches and tasks, and what is to be done by their word.
 pub struct Engine {
@@ -34,13 +34,15 @@ impl Engine {
     /// of the directories that tasks hang on.
     pub fn feed<T>(&mut self, now: Tick, input: impl FnOnce(&mut Watches, Sink<'_>) -> T) -> T {
         let Engine { watches, tasks, effects, traced } = self;
-        let result = input(watches, &mut |tree, event| {
+        let mut sink = |tree: &mut Tree, event: &Event<'_>| {
             if *traced {
                 let path = tree.path(event.dir, event.name);
                 effects.push(Effect::Seen { mask: event.mask, path, from_scan: event.from_scan });
             }
             tasks.event(now, tree, event, effects);
-        });
+        };
+        let result = input(watches, &mut sink);
+        watches.catch_up(&mut sink);
         self.tell_tasks(now);
         result
     }

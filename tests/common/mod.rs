@@ -225,3 +225,23 @@ pub fn fill_the_queue(dir: &Path) {
         fs::rename(&names[n % 2], &names[1 - n % 2]).unwrap();
     }
 }
+
+/// Waits for a task for this path.
+#[track_caller]
+pub fn await_task(daemon: &Daemon, path: &Path) {
+    let seen = comes_true(DEADLINE, || scheduled(&daemon.log()).contains(path.to_str().unwrap()));
+    assert!(seen, "no task for {}:\n{}", path.display(), daemon.log());
+}
+
+/// Writes new files until one is seen: the watch is there, or there again.
+#[track_caller]
+pub fn await_watch(daemon: &Daemon, dir: &Path) {
+    let mut n = 0;
+    let seen = comes_true(DEADLINE, || {
+        n += 1;
+        let file = dir.join(format!("probe{n}"));
+        fs::write(&file, "x").unwrap();
+        scheduled(&daemon.log()).iter().any(|path| path.starts_with(dir.join("probe").to_str().unwrap()))
+    });
+    assert!(seen, "{} is not watched:\n{}", dir.display(), daemon.log());
+}

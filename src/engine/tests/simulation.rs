@@ -198,7 +198,7 @@ impl World {
             left -= some;
             self.point();
         }
-        self.engine.watches.queue_was_read();
+        self.engine.watches.try_again();
         if self.disk.queue.is_empty() {
             self.engine.watches.queue_is_empty(Tick(self.now));
         }
@@ -353,11 +353,7 @@ impl World {
     fn watched(&mut self, node: NodeId, wd: Wd, scan: Scan) -> Option<NodeId> {
         self.point();
         let in_sync = self.disk.queue.is_empty();
-        let bound = self.engine.feed(Tick(self.now), |watches, sink| {
-            let bound = watches.watched(node, wd, scan, in_sync);
-            watches.catch_up(sink);
-            bound
-        });
+        let bound = self.engine.feed(Tick(self.now), |watches, _| watches.watched(node, wd, scan, in_sync));
         let (path, wd) = (self.path(node), wd.0);
         self.story.push(format!("{scan:?} {path} node {} meets {wd}, in sync: {in_sync}, bound: {bound:?}", node.0));
         bound

@@ -133,8 +133,7 @@ impl Watches {
         let mut place = node;
         for other in holders {
             if self.tree.is_lost(other) {
-                // Whoever was lost does not hold it any more.
-                // What it was told of since is told here.
+                // Whoever was lost does not hold it any more; the tasks that hang on it since are told.
                 self.tree.set_wd(other, None);
                 self.aftermath.push(Aftermath::Lost(other, Mask::DELETE));
             } else if self.tree.flag(other, Flag::Provisional) {
@@ -234,11 +233,7 @@ impl Watches {
     }
 
     /// What was queued has been read: what was not certain is looked at again.
-    pub fn queue_was_read(&mut self) {
-        self.try_again();
-    }
-
-    pub(super) fn try_again(&mut self) {
+    pub fn try_again(&mut self) {
         self.try_names_again();
         for (node, scan) in std::mem::take(&mut self.later) {
             self.tree.set_flag(node, Flag::Later, false);

@@ -21,7 +21,7 @@ impl Watches {
         let came =
             |(cookie, to, as_name): &(u32, NodeId, Vec<u8>)| *to == dir && as_name == name && just_before(*cookie);
         if moves.second_halves.iter().any(came) {
-            moves.in_doubt.push((dir, name.to_vec()));
+            moves.names.push((dir, name.to_vec()));
         }
     }
 
@@ -29,7 +29,7 @@ impl Watches {
     /// something, and [`Watches::name_put_off`] if its directory is not where it should be.
     pub fn next_name_in_doubt(&mut self) -> Option<(NodeId, Vec<u8>)> {
         loop {
-            let (dir, name) = self.moves.in_doubt.pop()?;
+            let (dir, name) = self.moves.names.pop()?;
             if !self.tree.is_lost(dir) && self.tree.path_is_known(dir) {
                 // Who is thought to be there may have been the one that left.
                 self.tree.child(dir, &name).into_iter().for_each(|child| self.want(child, Scan::Watch));
@@ -40,12 +40,12 @@ impl Watches {
 
     /// A name is looked at again when more of the queue has been read.
     pub fn name_put_off(&mut self, dir: NodeId, name: Vec<u8>) {
-        self.moves.in_doubt_later.push((dir, name));
+        self.moves.names_later.push((dir, name));
     }
 
     /// More of the queue has been read.
     pub(super) fn try_names_again(&mut self) {
-        self.moves.in_doubt.append(&mut self.moves.in_doubt_later);
+        self.moves.names.append(&mut self.moves.names_later);
     }
 
     /// A name that was in doubt has something: that it was renamed to there is told once more.
@@ -61,11 +61,11 @@ impl Watches {
     /// A directory of this name is there that nobody has been told of.
     pub(super) fn put_in_doubt(&mut self, node: NodeId) {
         if let Some(dir) = self.tree.parent(node) {
-            self.moves.in_doubt.push((dir, self.tree.name(node).to_vec()));
+            self.moves.names.push((dir, self.tree.name(node).to_vec()));
         }
     }
 
     pub(super) fn has_names_in_doubt(&self) -> bool {
-        !self.moves.in_doubt.is_empty()
+        !self.moves.names.is_empty()
     }
 }

@@ -7,33 +7,47 @@ use crate::sys::inotify::Mask;
 impl Watches {
     /// The maps that an event on `name` in `dir` concerns for the directory's sake.
     pub(super) fn maps_of(&self, dir: NodeId, name: &[u8]) -> Vec<MapId> {
-        self.maps_in(self.tree.set(dir), dir, name)
+        self.maps_in(self.tree.set(dir), dir, name, false)
     }
 
-    /// The maps that what a name has concerns, for the directory's sake and for a file's own, of those watches that are
-    /// `wanted`.
-    pub(super) fn maps_where(
-        &self,
-        dir: NodeId,
-        name: &[u8],
-        is_dir: bool,
-        wanted: impl Fn(&Watch) -> bool,
-    ) -> (Vec<MapId>, Vec<MapId>) {
+    /// The maps that what a name has concerns, for the directory's sake and for a file's own; of those watches only that
+    /// want to know what is there already, if `existing`.
+    pub(super) fn maps_for(&self, dir: NodeId, name: &[u8], is_dir: bool, existing: bool) -> (Vec<MapId>, Vec<MapId>) {
         let set = self.set_of(dir);
-        let path = if set.picky { self.tree.path(dir, name) } else { Vec::new() };
-        let counts = |watch: &&Watch| wanted(watch) && !(set.picky && watch.excludes(&path));
-        let of_dir = set.roots.dirs.iter().filter_map(|id| self.spec(*id)).filter(counts).map(|watch| watch.map);
-        let of_dir = each_once(of_dir);
-        if is_dir {
+        let of_dir = self.maps_in(self.tree.set(dir), dir, name, existing);
+        if is_dir || (set.roots.files.is_empty() && set.roots.globs.is_empty()) {
             return (of_dir, Vec::new());
         }
         let is_it =
-            |id: &&RootId| self.roots.get(usize::from(**id)).is_some_and(|root| self.tree.name(root.node) == name);
-        let files = set.roots.files.iter().filter(is_it).copied();
-        let files = files.chain(self.globbed(set, name, true).map(|(id, _)| id)).filter_map(|id| self.spec(id));
-        let of_file = files.filter(counts).map(|watch| watch.map).filter(|map| !of_dir.contains(map));
-        let of_file = each_once(of_file);
+            |id: &RootId| self.roots.get(usize::from(*id)).is_some_and(|root| self.tree.name(root.node) == name);
+        let files = set.roots.files.iter().copied().filter(is_it);
+        let files = files.chain(self.globbed(set, name, true).map(|(id, _)| id));
+        let mut of_file = self.maps_of_roots(set, files, dir, name, existing);
+        of_file.retain(|map| !of_dir.contains(map));
         (of_dir, of_file)
+    }
+
+    /// The maps of a set's directories, for a path.
+    pub(super) fn maps_in(&self, set: u16, dir: NodeId, name: &[u8], existing: bool) -> Vec<MapId> {
+        let set = self.sets.get(set);
+        if !set.picky && !existing {
+            return set.maps.clone();
+        }
+        self.maps_of_roots(set, set.roots.dirs.iter().copied(), dir, name, existing)
+    }
+
+    /// The maps of these roots of a set, but for those that exclude this path.
+    fn maps_of_roots(
+        &self,
+        set: &Set,
+        roots: impl Iterator<Item = RootId>,
+        dir: NodeId,
+        name: &[u8],
+        existing: bool,
+    ) -> Vec<MapId> {
+        let path = if set.picky { self.tree.path(dir, name) } else { Vec::new() };
+        let counts = |watch: &&Watch| (watch.existing || !existing) && !(set.picky && watch.excludes(&path));
+        each_once(roots.filter_map(|id| self.spec(id)).filter(counts).map(|watch| watch.map))
     }
 
     /// The patterns that a name matches at a directory's level; their last component, or any other.
@@ -51,17 +65,6 @@ impl Watches {
         })
     }
 
-    /// The maps of a set's roots, but for those that exclude this path.
-    pub(super) fn maps_in(&self, set: u16, dir: NodeId, name: &[u8]) -> Vec<MapId> {
-        let set = self.sets.get(set);
-        if !set.picky {
-            return set.maps.clone();
-        }
-        let path = self.tree.path(dir, name);
-        let watches = set.roots.dirs.iter().filter_map(|id| self.spec(*id));
-        each_once(watches.filter(|watch| !watch.excludes(&path)).map(|watch| watch.map))
-    }
-
     /// Gives out an event on `name` in `dir` for all maps that it concerns.
     pub(super) fn deliver(
         &mut self,
@@ -73,36 +76,24 @@ impl Watches {
         sink: Sink<'_>,
     ) {
         self.deliver_departure_from(dir, name, sink);
-        let set = self.set_of(dir);
-        let maps = if !set.picky && set.roots.files.is_empty() && set.roots.globs.is_empty() {
-            (set.maps.clone(), Vec::new())
-        } else {
-            self.maps_where(dir, name, mask.any(Mask::ISDIR), |_| true)
-        };
-        self.deliver_to(maps, (dir, name), mask, source, from_scan, sink);
+        let is_dir = mask.any(Mask::ISDIR);
+        let maps = self.maps_for(dir, name, is_dir, false);
+        let event = Event { mask, dir, name, is_dir, below: true, maps: &[], source, from_scan };
+        self.deliver_to(maps, event, sink);
     }
 
-    pub(super) fn deliver_to(
-        &mut self,
-        (of_dir, of_file): (Vec<MapId>, Vec<MapId>),
-        (dir, name): (NodeId, &[u8]),
-        mask: Mask,
-        source: Option<&[u8]>,
-        from_scan: bool,
-        sink: Sink<'_>,
-    ) {
-        let is_dir = mask.any(Mask::ISDIR);
-        for (mask, maps) in [(mask, of_dir), (of_the_file(mask), of_file)] {
+    /// Gives out an event to these maps, those for the directory's sake and those for a file's own.
+    pub(super) fn deliver_to(&mut self, (of_dir, of_file): (Vec<MapId>, Vec<MapId>), event: Event<'_>, sink: Sink<'_>) {
+        for (mask, maps) in [(event.mask, of_dir), (of_the_file(event.mask), of_file)] {
             if !maps.is_empty() {
-                let event = Event { mask, dir, name, is_dir, below: true, maps: &maps, source, from_scan };
-                sink(&mut self.tree, &event);
+                sink(&mut self.tree, &Event { mask, maps: &maps, ..event });
             }
         }
     }
 
     /// The maps of what hangs on a lost or renamed directory.
     pub fn maps_at(&self, dir: NodeId, name: &[u8], is_dir: bool) -> Vec<MapId> {
-        let (of_dir, of_file) = self.maps_where(dir, name, is_dir, |_| true);
+        let (of_dir, of_file) = self.maps_for(dir, name, is_dir, false);
         [of_dir, of_file].concat()
     }
 }

@@ -346,7 +346,7 @@ impl Watches {
                 .is_some_and(|parent| self.tree.wd(parent).is_some() && self.set_of(parent).maps == self.maps(node));
         if !told && !self.has_left(node) {
             let name = self.tree.name(node).to_vec();
-            let maps = self.maps_in(self.tree.set(node), parent.unwrap_or(ROOT), &name);
+            let maps = self.maps_in(self.tree.set(node), parent.unwrap_or(ROOT), &name, false);
             let event = Event {
                 mask: record.mask,
                 dir: parent.unwrap_or(ROOT),

@@ -6,7 +6,7 @@
 //! (the records are FROM a, TO b, FROM b, TO a); if it was empty and overwritten, its own IN_IGNORED says so.
 
 use super::tree::{Flag, Presence};
-use super::{Aftermath, Event, NodeId, Scan, Sink, Watches};
+use super::{Aftermath, Event, NodeId, Scan, Sink, Tree, Watches};
 use crate::sys::clock::Tick;
 use crate::sys::inotify::{Mask, Record, Wd};
 
@@ -30,9 +30,9 @@ pub struct Moves {
     first_halves: Vec<(u32, Vec<u8>)>,
     /// Names that something was renamed to.
     pub(super) second_halves: Vec<(u32, NodeId, Vec<u8>)>,
-    /// Names that may have something else than the last records of them say.
-    pub(super) in_doubt: Vec<(NodeId, Vec<u8>)>,
-    pub(super) in_doubt_later: Vec<(NodeId, Vec<u8>)>,
+    /// Names that may have something else than the last records of them say, and those to be looked at after a read.
+    pub(super) names: Vec<(NodeId, Vec<u8>)>,
+    pub(super) names_later: Vec<(NodeId, Vec<u8>)>,
     give_up_at: Option<Tick>,
     /// Directories that have been renamed and are being listed, and where they were.
     pub(super) old_paths: Vec<(NodeId, Vec<u8>)>,
@@ -49,6 +49,12 @@ struct Departure {
     name: Vec<u8>,
     /// The event of its first half has been given out.
     told: bool,
+}
+
+impl Departure {
+    fn is_untold(&self) -> bool {
+        self.cookie.is_some() && !self.told
+    }
 }
 
 /// A record from below a directory that is set aside.
@@ -187,9 +193,7 @@ impl Watches {
             return;
         };
         let source = self.tree.path(departure.dir, &departure.name);
-        if !departure.told {
-            self.deliver_departure(&departure, sink);
-        }
+        self.deliver_departure(&departure, sink);
         self.deliver(dir, name, record.mask, Some(&source), false, sink);
         if met {
             self.tree.set_wd(departure.node, None);
@@ -209,14 +213,13 @@ impl Watches {
     pub(super) fn has_arrived(&mut self, node: NodeId) {
         if let Some(at) = self.moves.departures.iter().position(|departure| departure.node == node) {
             let departure = self.take_departure(at);
-            self.moves
-                .arrived
-                .extend(Some(departure).filter(|departure| departure.cookie.is_some() && !departure.told));
+            self.moves.arrived.push(departure);
         }
         self.moves.replay_is_due = true;
     }
 
-    /// Tells what was kept back for directories that scans have met; to be called after each [`Watches::watched`].
+    /// Tells what was kept back for directories that scans have met; to be called after [`Watches::watched`], as
+    /// [`crate::engine::Engine::feed`] does.
     pub fn catch_up(&mut self, sink: Sink<'_>) {
         if std::mem::take(&mut self.moves.replay_is_due) {
             for departure in std::mem::take(&mut self.moves.arrived) {
@@ -240,12 +243,9 @@ impl Watches {
         }
     }
 
-    /// A record says that a directory is gone, or that another was renamed onto it. While lost events are looked for, the
-    /// record may be of one that nobody has seen, and the known one may be met elsewhere.
+    /// A record says that a directory is gone.
     pub(super) fn gone_by_record(&mut self, node: NodeId) {
-        if self.recovering && !self.tree.is_met(node) && self.tree.certain_wd(node).is_some() {
-            self.tree.lose(node, Presence::Aside);
-        } else {
+        if !self.is_kept_aside(node) {
             self.deleted(node);
         }
     }
@@ -253,49 +253,50 @@ impl Watches {
     /// Another directory has the name of one that was set aside for it. If it was overwritten, its own end is on its way;
     /// if it had left before, by a rename that was taken for another's, it lives, and no record will ever tell.
     fn gone_or_away(&mut self, node: NodeId) {
-        if self.recovering && !self.tree.is_met(node) && self.tree.certain_wd(node).is_some() {
-            self.tree.lose(node, Presence::Aside);
-        } else {
+        if !self.is_kept_aside(node) {
             self.gone_unseen(node);
         }
     }
 
+    /// While lost events are looked for, what tells of a directory's end may be about one that nobody has seen, and the
+    /// known one may be met elsewhere: it is kept until then.
+    fn is_kept_aside(&mut self, node: NodeId) -> bool {
+        let kept = self.recovering && !self.tree.is_met(node) && self.tree.certain_wd(node).is_some();
+        if kept {
+            self.tree.lose(node, Presence::Aside);
+        }
+        kept
+    }
+
     /// Something else has this name now: that directories of this name went comes before what is to be told of it.
     pub(super) fn deliver_departure_from(&mut self, dir: NodeId, name: &[u8], sink: Sink<'_>) {
-        let left = |d: &&mut Departure| d.cookie.is_some() && !d.told && d.dir == dir && d.name == name;
-        while let Some(departure) = self.moves.departures.iter_mut().find(left) {
-            departure.told = true;
-            let departure = departure.clone();
-            self.deliver_departure(&departure, sink);
-        }
+        self.deliver_departures(|_, departure| departure.dir == dir && departure.name == name, sink);
     }
 
     /// A directory is about to get another path: what went from below it, went from where that has been.
     fn deliver_departures_below(&mut self, top: NodeId, sink: Sink<'_>) {
-        for at in 0..self.moves.departures.len() {
-            let departure = self.moves.departures[at].clone();
-            if departure.cookie.is_some() && !departure.told && self.tree.is_below(departure.dir, top) {
-                self.moves.departures[at].told = true;
-                self.deliver_departure(&departure, sink);
-            }
-        }
+        self.deliver_departures(|tree, departure| tree.is_below(departure.dir, top), sink);
     }
 
-    /// What lies below goes with it, and is told of when it is known where to.
+    fn deliver_departures(&mut self, which: impl Fn(&Tree, &Departure) -> bool, sink: Sink<'_>) {
+        let mut untold = Vec::new();
+        for departure in &mut self.moves.departures {
+            if departure.is_untold() && which(&self.tree, departure) {
+                untold.push(departure.clone());
+                departure.told = true;
+            }
+        }
+        untold.iter().for_each(|departure| self.deliver_departure(departure, sink));
+    }
+
+    /// Gives out the event of a first half, once. What lies below goes with it, and is told of when it is known where to.
     fn deliver_departure(&mut self, departure: &Departure, sink: Sink<'_>) {
-        let maps = self.maps_of(departure.dir, &departure.name);
-        let event = Event {
-            mask: departure.mask,
-            dir: departure.dir,
-            name: &departure.name,
-            is_dir: true,
-            below: false,
-            maps: &maps,
-            source: None,
-            from_scan: false,
-        };
-        if !maps.is_empty() {
-            sink(&mut self.tree, &event);
+        if departure.is_untold() {
+            let Departure { mask, dir, ref name, .. } = *departure;
+            let maps = (self.maps_of(dir, name), Vec::new());
+            let event =
+                Event { mask, dir, name, is_dir: true, below: false, maps: &[], source: None, from_scan: false };
+            self.deliver_to(maps, event, sink);
         }
     }
 
@@ -326,9 +327,7 @@ impl Watches {
         while !self.moves.departures.is_empty() {
             let departure = self.take_departure(0);
             if departure.cookie.is_some() {
-                if !departure.told {
-                    self.deliver_departure(&departure, sink);
-                }
+                self.deliver_departure(&departure, sink);
                 self.moved_out(departure.node);
             } else {
                 self.gone_or_away(departure.node);
@@ -342,9 +341,7 @@ impl Watches {
         self.moves.give_up_at = None;
         while !self.moves.departures.is_empty() {
             let departure = self.take_departure(0);
-            if departure.cookie.is_some() && !departure.told {
-                self.deliver_departure(&departure, sink);
-            }
+            self.deliver_departure(&departure, sink);
             if self.tree.certain_wd(departure.node).is_none() {
                 // Nothing can tell it when it is met.
                 self.deleted(departure.node);
@@ -356,7 +353,7 @@ impl Watches {
 
     /// Whether second halves are waited for, or names.
     pub(super) fn has_open_pairs(&self) -> bool {
-        !(self.moves.departures.is_empty() && self.moves.in_doubt_later.is_empty())
+        !(self.moves.departures.is_empty() && self.moves.names_later.is_empty())
     }
 
     /// How many first halves are kept.

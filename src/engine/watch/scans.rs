@@ -179,8 +179,9 @@ impl Watches {
         for mask in [created].into_iter().chain(closed.then_some(Mask::CLOSE_WRITE)) {
             if old {
                 self.deliver_departure_from(dir, name, sink);
-                let maps = self.maps_where(dir, name, is_dir, |watch| watch.existing);
-                self.deliver_to(maps, (dir, name), mask, None, true, sink);
+                let maps = self.maps_for(dir, name, is_dir, true);
+                let event = Event { mask, dir, name, is_dir, below: true, maps: &[], source: None, from_scan: true };
+                self.deliver_to(maps, event, sink);
             } else {
                 self.deliver(dir, name, mask, None, true, sink);
             }
@@ -192,9 +193,9 @@ impl Watches {
     pub fn vanished(&mut self, dir: NodeId, name: &[u8], is_dir: bool, sink: Sink<'_>) {
         self.deliver_departure_from(dir, name, sink);
         let mask = if is_dir { Mask::DELETE.with(Mask::ISDIR) } else { Mask::DELETE };
-        let maps = self.maps_at(dir, name, is_dir);
-        let event = Event { mask, dir, name, is_dir, below: false, maps: &maps, source: None, from_scan: true };
-        sink(&mut self.tree, &event);
+        let maps = self.maps_for(dir, name, is_dir, false);
+        let event = Event { mask, dir, name, is_dir, below: false, maps: &[], source: None, from_scan: true };
+        self.deliver_to(maps, event, sink);
     }
 
     /// A directory is there: at the start, or because it has appeared. Whoever wants such ones watches it.

@@ -69,20 +69,19 @@ impl Watches {
     /// Whether a path was excluded before a directory above it was renamed, and is not now.
     pub(super) fn is_excluded_no_more(&self, dir: NodeId, name: &[u8]) -> bool {
         let set = self.set_of(dir);
-        let moved = self.moves.old_paths.iter().filter(|(top, _)| set.picky && self.tree.is_below(dir, *top));
-        moved.into_iter().any(|(top, old)| {
+        let mut moved = self.moves.old_paths.iter().filter(|(top, _)| set.picky && self.tree.is_below(dir, *top));
+        moved.any(|(top, old)| {
             let path = self.tree.path(dir, name);
             let below = path.get(self.tree.path(*top, b"").len()..).unwrap_or_default();
             let old = [old, below].concat();
-            let watches = || set.roots.dirs.iter().filter_map(|id| self.spec(*id));
-            watches().any(|watch| watch.excludes(&old) && !watch.excludes(&path))
+            let mut watches = set.roots.dirs.iter().filter_map(|id| self.spec(*id));
+            watches.any(|watch| watch.excludes(&old) && !watch.excludes(&path))
         })
     }
 
     /// Whether there may be such paths in a directory.
     pub(super) fn was_renamed_among_excluded(&self, dir: NodeId) -> bool {
-        self.sets.get(self.tree.set(dir)).picky
-            && self.moves.old_paths.iter().any(|(top, _)| self.tree.is_below(dir, *top))
+        self.set_of(dir).picky && self.moves.old_paths.iter().any(|(top, _)| self.tree.is_below(dir, *top))
     }
 
     /// All has been listed.

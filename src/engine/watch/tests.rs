@@ -511,7 +511,7 @@ fn a_directory_that_moves_into_a_new_one_while_that_is_listed_is_known_once() {
     assert_eq!(rig.watches.watched(node, x, scan, false), None, "the records of the rename are not read");
     rig.record(s, Mask::MOVED_FROM.with(Mask::ISDIR), 5, "x");
     rig.record(Wd(50), Mask::MOVED_TO.with(Mask::ISDIR), 5, "x");
-    rig.watches.queue_was_read();
+    rig.watches.try_again();
     assert_eq!(rig.scan(|_| &[]), []);
     assert_eq!(rig.record(x, Mask::CLOSE_WRITE, 0, "f"), [event(Mask::CLOSE_WRITE, "/s/new/x/f")]);
     assert_eq!(rig.record(sub, Mask::CLOSE_WRITE, 0, "f"), [event(Mask::CLOSE_WRITE, "/s/new/x/sub/f")]);
@@ -631,7 +631,7 @@ fn what_is_met_while_records_are_unread_is_provisional() {
     assert_eq!(rig.watches.watched(node, Wd(60), scan, false), None);
     assert_eq!(rig.record(Wd(60), Mask::CLOSE_WRITE, 0, "f"), [], "its records are dropped, for a listing follows");
     assert_eq!(rig.watches.next_scan(), None, "not before more has been read");
-    rig.watches.queue_was_read();
+    rig.watches.try_again();
     let (node, scan) = rig.watches.next_scan().unwrap();
     assert_eq!(rig.watches.watched(node, Wd(60), scan, false), Some(node));
     assert_eq!(rig.record(Wd(60), Mask::CLOSE_WRITE, 0, "f"), [event(Mask::CLOSE_WRITE, "/s/a/f")]);
