@@ -1,0 +1,88 @@
+//! Sections into values: names are resolved to numbers, and every value is checked.
+
+mod daemon;
+mod map;
+mod scheduler;
+mod values;
+mod watch;
+
+use super::ini::Section;
+use super::keys::{self, Kind};
+use super::{Config, DAEMON, Scheduler};
+use crate::engine::task::EventMap;
+use crate::engine::watch::Watch;
+use crate::parts::diag::{Diagnostic, Source, Span};
+use daemon::daemon;
+use map::event_map;
+use scheduler::scheduler;
+use watch::watch;
+
+/// The configuration that the sources describe; it counts only if no complaint is an error.
+pub fn build(sources: &[Source], complaints: &mut Vec<Diagnostic>) -> Config {
+    let mut sections = Vec::new();
+    for (number, source) in sources.iter().enumerate() {
+        if let Some(complaint) = python(number, &source.text) {
+            complaints.push(complaint);
+            continue;
+        }
+        for section in super::ini::parse(number, &source.text, complaints) {
+            if let Some(kind) = keys::kind_of(&section, complaints) {
+                if kind != Kind::EventMap {
+                    keys::check_keys(kind, &section, complaints);
+                }
+                sections.push((kind, section));
+            }
+        }
+    }
+    unique(&sections, complaints);
+    let of = |wanted: Kind| sections.iter().filter(move |(kind, _)| *kind == wanted).map(|(_, section)| section);
+    let daemon = daemon(of(Kind::Daemon), complaints);
+    let schedulers: Vec<Scheduler> = of(Kind::Scheduler).map(|s| scheduler(s, &daemon, complaints)).collect();
+    daemon.check_names(&schedulers, complaints);
+    let names: Vec<&str> = of(Kind::Scheduler).map(|section| section.name.as_str()).collect();
+    let maps: Vec<EventMap> = of(Kind::EventMap).map(|section| event_map(section, &names, complaints)).collect();
+    let map_names: Vec<&str> = of(Kind::EventMap).map(|section| section.name.as_str()).collect();
+    let watches: Vec<Watch> = of(Kind::Watch).map(|section| watch(section, &map_names, complaints)).collect();
+    if watches.is_empty() {
+        let warning = Diagnostic::warning(Span::new(0, 0..0), "there is no watch: nothing will happen");
+        complaints.push(warning.help("add a section [watch NAME] with path = and event_map ="));
+    }
+    let level = daemon.level_of(DAEMON);
+    Config { shutdown_timeout: daemon.shutdown_timeout, max_jobs: daemon.max_jobs, level, schedulers, maps, watches }
+}
+
+/// pyinotifyd's configuration is a Python program, which its users may try first.
+fn python(number: usize, text: &[u8]) -> Option<Diagnostic> {
+    const SIGNS: [&str; 5] = ["import ", "from ", "Pyinotifyd(", "EventMap(", "Scheduler("];
+    let mut start = 0;
+    for line in text.split(|byte| *byte == b'\n') {
+        let shown = String::from_utf8_lossy(line);
+        let content = shown.trim();
+        if content.starts_with('[') {
+            return None;
+        }
+        if content.starts_with('#') {
+            start += line.len() + 1;
+            continue;
+        }
+        let calls = SIGNS.iter().skip(2).any(|sign| content.contains(sign));
+        if calls || SIGNS.iter().take(2).any(|sign| shown.starts_with(sign)) || shown.starts_with("async def ") {
+            let span = Span::new(number, start..start + line.trim_ascii_end().len());
+            let complaint = Diagnostic::error(span, "this is a configuration of pyinotifyd, written in Python");
+            return Some(complaint.help("dogwatch.conf(5), MIGRATION, shows each of its lines in dogwatch's form"));
+        }
+        start += line.len() + 1;
+    }
+    None
+}
+
+/// Names are unique over all files; only [daemon] may recur.
+fn unique(sections: &[(Kind, Section)], complaints: &mut Vec<Diagnostic>) {
+    for (at, (kind, section)) in sections.iter().enumerate() {
+        let same = |(other, earlier): &(Kind, Section)| other == kind && earlier.name == section.name;
+        if *kind != Kind::Daemon && sections.iter().take(at).any(same) {
+            let message = format!("[{} {}] stands here a second time", section.kind, section.name);
+            complaints.push(Diagnostic::error(section.span.clone(), message).help("names are unique over all files"));
+        }
+    }
+}
