@@ -17,7 +17,7 @@ use std::time::Duration;
 /// One scheduler `run` that prints event and path, and a watch on everything below @SRC.
 fn config(scheduler: &str, map: &str) -> String {
     format!(
-        "[scheduler run]\nexec = /bin/echo {{maskname}} {{pathname}} {{src_pathname}}.\n{scheduler}\n[event_map map]\n{map}\n\
+        "[scheduler run]\nexec = /bin/echo {{maskname}} {{pathname}} {{src_pathname}}.\noutput = inherit\n{scheduler}\n[event_map map]\n{map}\n\
          [watch all]\npath = @SRC\nevent_map = map\nrec = yes\nauto_add = yes\n"
     )
 }
@@ -113,8 +113,9 @@ fn every_event_can_be_mapped() {
     let mut config = String::from("[daemon]\nmax_jobs = 99\n");
     let mut map = String::from("[event_map map]\n");
     for event in EVERYTHING {
-        config +=
-            &format!("[scheduler on_{event}]\nexec = /bin/echo {{scheduler}} {{maskname}} {{pathname}}\ndirs = yes\n");
+        config += &format!(
+            "[scheduler on_{event}]\nexec = /bin/echo {{scheduler}} {{maskname}} {{pathname}}\noutput = inherit\ndirs = yes\n"
+        );
         map += &format!("{event} = on_{event}\n");
     }
     config += &map;
@@ -320,7 +321,7 @@ fn a_path_that_is_missing_is_an_error_and_the_others_are_watched() {
 fn overlapping_watches_give_one_task() {
     let scratch = Scratch::new();
     fs::create_dir(scratch.src().join("sub")).unwrap();
-    let more = "[event_map second]\nIN_CLOSE_WRITE = run, also\n[scheduler also]\nexec = /bin/echo also {pathname}\n\
+    let more = "[event_map second]\nIN_CLOSE_WRITE = run, also\n[scheduler also]\nexec = /bin/echo also {pathname}\noutput = inherit\n\
                 [watch sub]\npath = @SRC/sub\nevent_map = second\n";
     let daemon = scratch.start(&(config("", "IN_CLOSE_WRITE = run") + more));
     fs::write(scratch.src().join("sub/f"), "x").unwrap();

@@ -26,11 +26,11 @@ fn all_events_run_the_task() {
         wait_until("the task tells of it", || {
             let line =
                 |line: &str| line.contains(": execute example task: IN_") && line.ends_with(path.to_str().unwrap());
-            daemon.out().lines().any(line)
+            daemon.log().lines().any(line)
         });
     }
     fs::remove_file(dir.join("file")).unwrap();
-    daemon.await_out(&format!("IN_DELETE {}\n", dir.join("file").display()));
+    daemon.await_log(&format!("example task: IN_DELETE {}\n", dir.join("file").display()));
 }
 
 /// pyinotifyd's second example: a shell command for files that were written.
@@ -43,8 +43,8 @@ fn specific_events_run_the_shell_command() {
     let dir = scratch.src().join("dir");
     fs::create_dir(&dir).unwrap();
     fs::write(dir.join("file"), "x").unwrap();
-    daemon.await_out(&format!("task for {}\n", dir.join("file").display()));
+    daemon.await_log(&format!("task for {}\n", dir.join("file").display()));
     fs::write(scratch.src().join("other"), "x").unwrap();
-    daemon.await_out(&format!("task for {}\n", scratch.src().join("other").display()));
-    assert!(daemon.out().lines().all(|line| !line.ends_with("dir")), "directories do not count");
+    daemon.await_log(&format!("task for {}\n", scratch.src().join("other").display()));
+    assert!(daemon.log().lines().all(|line| !line.ends_with("/dir")), "directories do not count");
 }

@@ -43,7 +43,11 @@ fn tasks_that_are_due_in_time_still_run() {
 #[test]
 fn tasks_that_are_due_later_are_cancelled_and_told() {
     let scratch = Scratch::new();
-    let daemon = scratch.start(&config("shutdown_timeout = 100ms", "cmd = echo {name} >>@DIR/ran\ndelay = 1h", MAP));
+    let daemon = scratch.start(&config(
+        "shutdown_timeout = 100ms\non_shutdown = cancel",
+        "cmd = echo {name} >>@DIR/ran\ndelay = 1h",
+        MAP,
+    ));
     fs::write(scratch.src().join("f"), "x").unwrap();
     daemon.await_log("f: scheduled");
     let log = daemon.stop();
@@ -93,7 +97,7 @@ fn a_command_that_ignores_sigterm_is_killed() {
     fs::write(scratch.src().join("f"), "x").unwrap();
     let shell = pid_in(&scratch, "shell");
     let log = daemon.stop();
-    assert!(log.contains("1 commands ignore SIGTERM and get SIGKILL"), "{log}");
+    assert!(log.contains("f: gets SIGKILL"), "{log}");
     assert!(log.contains("f: failed: ended by signal 9"), "{log}");
     assert!(is_gone(shell));
 }
@@ -138,7 +142,7 @@ fn nothing_is_started_after_the_second_signal() {
 fn a_run_that_was_to_come_is_told_when_it_is_dropped() {
     let scratch = Scratch::new();
     let job = "cmd = until [ -e @DIR/go ]; do sleep 0.02; done\ndelay = 1s";
-    let daemon = scratch.start(&config("shutdown_timeout = 500ms", job, "IN_CLOSE_WRITE = run"));
+    let daemon = scratch.start(&config("shutdown_timeout = 500ms\non_shutdown = cancel", job, "IN_CLOSE_WRITE = run"));
     fs::write(scratch.src().join("f"), "x").unwrap();
     daemon.await_log("f: started");
     fs::write(scratch.src().join("f"), "y").unwrap();

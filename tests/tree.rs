@@ -181,7 +181,8 @@ fn a_file_found_by_a_scan_is_created_before_it_is_closed() {
 #[test]
 fn a_rename_above_a_new_directory_loses_nothing() {
     let scratch = Scratch::new();
-    let daemon = scratch.start(&format!("[daemon]\nshutdown_timeout = 0\n{}", config(CLOSES, "")));
+    let daemon =
+        scratch.start(&format!("[daemon]\nshutdown_timeout = 0\non_shutdown = cancel\n{}", config(CLOSES, "")));
     let mut expected = BTreeSet::new();
     for n in 0..500 {
         let (old, new) = (scratch.src().join(format!("t{n}")), scratch.src().join(format!("f{n}")));
@@ -455,7 +456,7 @@ fn what_happens_to_a_links_target_is_noticed() {
 fn a_command_that_wakes_itself_is_throttled() {
     let scratch = Scratch::new();
     let daemon = scratch.start(
-        "[scheduler loop]\ncmd = echo x >>{pathname}; echo {name}\n[event_map m]\nIN_CLOSE_WRITE = loop\n\
+        "[scheduler loop]\ncmd = echo x >>{pathname}; echo {name}\noutput = inherit\n[event_map m]\nIN_CLOSE_WRITE = loop\n\
          [watch w]\npath = @SRC\nevent_map = m\n",
     );
     let path = scratch.src().join("f");

@@ -19,11 +19,14 @@ pub fn configuration_path(matches: &Matches) -> Vec<u8> {
 
 /// Loads the configuration and prints what is wrong with it; the error is the exit status.
 pub fn load(matches: &Matches) -> Result<config::Loaded, ExitCode> {
-    config::load(&configuration_path(matches)).map_err(|refused| {
-        let (errors, s) = (refused.errors, if refused.errors == 1 { "" } else { "s" });
-        out::complain(&format!("{}dogwatch: {errors} error{s} in the configuration\n", refused.complaints.concat()));
-        ExitCode::FAILURE
-    })
+    config::load(&configuration_path(matches)).map_err(|refused| self::refused(&refused))
+}
+
+/// Prints what is wrong with a configuration.
+pub fn refused(refused: &config::Refused) -> ExitCode {
+    let (errors, s) = (refused.errors, if refused.errors == 1 { "" } else { "s" });
+    out::complain(&format!("{}dogwatch: {errors} error{s} in the configuration\n", refused.complaints.concat()));
+    ExitCode::FAILURE
 }
 
 /// The command `check`.

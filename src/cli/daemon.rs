@@ -1,8 +1,9 @@
 //! `dogwatch daemon`: the daemon, in the foreground.
 
 use super::{Usage, check, out};
-use crate::daemon::{self, End};
+use crate::daemon::{self, End, Origin};
 use crate::jobs::command::Environment;
+use crate::parts::diag::Failure;
 use crate::parts::log::Log;
 use crate::parts::zone::Zone;
 use crate::sys::fd;
@@ -19,13 +20,14 @@ pub fn run(words: &[String]) -> Result<ExitCode, ExitCode> {
     check::configuration_option(&mut usage);
     usage.options.optflag("d", "debug", "log everything, whatever the configured levels");
     let matches = usage.parse(words, 0)?;
-    let loaded = check::load(&matches)?;
-    out::complain(&loaded.warnings.concat());
-    let config = if matches.opt_present("debug") { loaded.config.debugging() } else { loaded.config };
+    let path = absolute(&check::configuration_path(&matches))?;
+    let origin = Origin { path, debug: matches.opt_present("debug") };
+    let (config, warnings) = origin.load().map_err(|refused| check::refused(&refused))?;
+    out::complain(&warnings.concat());
     fd::cloexec_inherited();
     let environment = std::env::vars_os().map(|(name, value)| (name.into_vec(), value.into_vec()));
     let log = Log::to_stderr(variable("JOURNAL_STREAM").as_deref(), local_zone());
-    match daemon::run(config, Environment::new(environment), log) {
+    match daemon::run(config, origin, Environment::new(environment), log) {
         Ok(End::Orderly) => Ok(ExitCode::SUCCESS),
         Ok(End::Hasty) => Err(ExitCode::FAILURE),
         Err(failure) => {
@@ -33,6 +35,14 @@ pub fn run(words: &[String]) -> Result<ExitCode, ExitCode> {
             Err(ExitCode::FAILURE)
         }
     }
+}
+
+/// The daemon's working directory will be another.
+fn absolute(path: &[u8]) -> Result<Vec<u8>, ExitCode> {
+    fs::absolute(path).map_err(|errno| {
+        out::complain(&format!("dogwatch: {}\n", Failure::on_path("find", path, errno)));
+        ExitCode::FAILURE
+    })
 }
 
 fn variable(name: &str) -> Option<Vec<u8>> {

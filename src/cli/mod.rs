@@ -44,6 +44,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     dispatch(&words).unwrap_or_else(|status| status)
 }
 
+/// A command that could not be started as another user; the status is the shell's for one that it does not find.
+pub fn not_started(wrong: &str) -> ExitCode {
+    out::complain(&format!("dogwatch: {}\n", crate::parts::text::Escaped(wrong.as_bytes())));
+    ExitCode::from(127)
+}
+
 fn dispatch(words: &[String]) -> Result<ExitCode, ExitCode> {
     let (name, rest) = match words.split_first() {
         None => {

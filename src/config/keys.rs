@@ -20,8 +20,28 @@ pub enum Kind {
 /// A kind's word and keys; a key that may stand several times ends with `*`, one that goes on with a name with `.`.
 /// The keys of an event map are event names, read elsewhere.
 pub const SECTIONS: [(Kind, &str, &[&str]); 4] = [
-    (Kind::Daemon, "daemon", &["log*", "loglevel.", "max_jobs", "shutdown_timeout"]),
-    (Kind::Scheduler, "scheduler", &["cmd", "delay", "dirs", "exec", "files", "logname", "singlejob"]),
+    (Kind::Daemon, "daemon", &["log*", "loglevel.", "max_jobs", "on_shutdown", "shutdown_timeout"]),
+    (
+        Kind::Scheduler,
+        "scheduler",
+        &[
+            "cmd",
+            "delay",
+            "dirs",
+            "exec",
+            "files",
+            "logname",
+            "max_jobs",
+            "max_wait",
+            "on_busy",
+            "on_failure",
+            "output",
+            "singlejob",
+            "then",
+            "timeout",
+            "user",
+        ],
+    ),
     (Kind::EventMap, "event_map", &[]),
     (Kind::Watch, "watch", &["auto_add", "event_map", "exclude*", "existing", "path*", "rec"]),
 ];

@@ -9,12 +9,14 @@ mod keys;
 mod read;
 mod trust;
 
-use crate::engine::task::{self, EventMap};
+use crate::engine::task::{self, EventMap, Rules};
 use crate::engine::watch::Watch;
 use crate::jobs::command::Command;
+use crate::parts::accounts::Accounts;
 use crate::parts::diag::{Diagnostic, Failure, Severity, Source};
 use crate::parts::duration::Millis;
 use crate::parts::log::Level;
+use std::rc::Rc;
 
 /// Where the configuration is, unless `-c` says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/dogwatch/dogwatch.conf";
@@ -27,12 +29,14 @@ pub const DAEMON: &str = "daemon";
 pub struct Config {
     /// How long pending tasks may still run after a request to end.
     pub shutdown_timeout: Millis,
+    /// What becomes of those that are not due by then.
+    pub on_shutdown: OnShutdown,
     /// Children at once.
     pub max_jobs: usize,
     /// The least level that the daemon itself logs.
     pub level: Level,
     /// Schedulers; their place is their number.
-    pub schedulers: Vec<Scheduler>,
+    pub schedulers: Vec<Rc<Scheduler>>,
     /// Event maps; their place is their number.
     pub maps: Vec<EventMap>,
     /// Watches.
@@ -50,6 +54,18 @@ pub struct Scheduler {
     pub rules: task::Scheduler,
     /// What its tasks do.
     pub command: Command,
+    /// A command that runs for longer is ended.
+    pub timeout: Option<Millis>,
+}
+
+/// What becomes of tasks that are not due in time at the end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum OnShutdown {
+    /// They are saved, and taken up again at the next start.
+    #[default]
+    Save,
+    /// They are cancelled.
+    Cancel,
 }
 
 /// A configuration that may be obeyed, with what is to be said about it.
@@ -70,11 +86,17 @@ pub struct Refused {
 }
 
 impl Config {
+    /// What it says of tasks.
+    pub fn rules(&self) -> Rules {
+        let schedulers = self.schedulers.iter().map(|scheduler| scheduler.rules.clone()).collect();
+        Rules { schedulers, maps: self.maps.clone(), max_jobs: self.max_jobs }
+    }
+
     /// The same with every level at DEBUG.
     pub fn debugging(mut self) -> Config {
         self.level = Level::Debug;
         for scheduler in &mut self.schedulers {
-            scheduler.rules.notes = Level::Debug;
+            Rc::make_mut(scheduler).rules.notes = Level::Debug;
         }
         self
     }
@@ -86,13 +108,13 @@ pub fn load(main: &[u8]) -> Result<Loaded, Refused> {
         errors: failures.len(),
         complaints: failures.iter().map(|failure| format!("error: {failure}\n")).collect(),
     };
-    parse(&read::sources(main).map_err(refused)?)
+    parse(&read::sources(main).map_err(refused)?, &read::accounts())
 }
 
 /// Reads the configuration from texts, in their order.
-pub fn parse(sources: &[Source]) -> Result<Loaded, Refused> {
+pub fn parse(sources: &[Source], accounts: &Accounts) -> Result<Loaded, Refused> {
     let mut complaints: Vec<Diagnostic> = Vec::new();
-    let config = build::build(sources, &mut complaints);
+    let config = build::build(sources, accounts, &mut complaints);
     complaints.sort_by_key(|complaint| (complaint.span.source, complaint.span.bytes));
     let rendered = |severity: Severity| {
         let chosen = complaints.iter().filter(move |complaint| complaint.severity == severity);

@@ -1,6 +1,7 @@
 //! Which files make up the configuration, and their text.
 
 use super::trust;
+use crate::parts::accounts::Accounts;
 use crate::parts::diag::{Failure, Source};
 use crate::sys::fs::{self, CWD, Open};
 use crate::sys::{Errno, fd, process};
@@ -62,4 +63,13 @@ fn source(path: &[u8]) -> Result<Source, Failure> {
     }
     let text = fd::read_all(file.as_fd(), MOST_BYTES).map_err(fail)?;
     Ok(Source { path: path.to_vec(), text })
+}
+
+/// The users and groups of this machine; where a file is missing, there are none.
+pub fn accounts() -> Accounts {
+    let text = |path: &[u8]| {
+        let file = fs::open(CWD, path, Open::ReadFollowing).ok()?;
+        fd::read_all(file.as_fd(), MOST_BYTES).ok()
+    };
+    Accounts { passwd: text(b"/etc/passwd").unwrap_or_default(), group: text(b"/etc/group").unwrap_or_default() }
 }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::engine::task::{Action, Verb};
 use crate::engine::watch::WatchPath;
+use crate::jobs::command::Line;
 use crate::parts::pattern::Pattern;
 use crate::sys::inotify::Mask;
 
@@ -11,7 +12,7 @@ fn source(text: &str) -> Source {
 }
 
 fn good(text: &str) -> Config {
-    match parse(&[source(text)]) {
+    match parse(&[source(text)], &Accounts::default()) {
         Ok(loaded) => loaded.config,
         Err(refused) => panic!("{}", refused.complaints.concat()),
     }
@@ -19,7 +20,7 @@ fn good(text: &str) -> Config {
 
 /// The first lines of all complaints, without the file's name.
 fn complaints(text: &str) -> Vec<String> {
-    let all = match parse(&[source(text)]) {
+    let all = match parse(&[source(text)], &Accounts::default()) {
         Ok(loaded) => loaded.warnings,
         Err(refused) => refused.complaints,
     };
@@ -45,9 +46,15 @@ fn every_key_arrives_where_it_belongs() {
     );
     assert_eq!((config.shutdown_timeout, config.max_jobs, config.level), (Millis(120_000), 7, Level::Warning));
     let [inbox, other] = &config.schedulers[..] else { panic!("two schedulers") };
-    assert_eq!(inbox.command, Command::Shell(b"run \"$DOGWATCH_PATHNAME\"".to_vec()));
-    let rules =
-        task::Scheduler { delay: Millis(60_000), files: false, dirs: true, singlejob: true, notes: Level::Warning };
+    assert_eq!(inbox.command.line, Line::Shell(b"run \"$DOGWATCH_PATHNAME\"".to_vec()));
+    let rules = task::Scheduler {
+        delay: Millis(60_000),
+        files: false,
+        dirs: true,
+        singlejob: true,
+        notes: Level::Warning,
+        ..task::Scheduler::default()
+    };
     assert_eq!((inbox.rules.clone(), inbox.logname.as_str()), (rules, "inbox"));
     assert_eq!((other.logname.as_str(), other.rules.notes, other.rules.files), ("notify", Level::Debug, true));
     let map = &config.maps[0];
@@ -64,8 +71,7 @@ fn every_key_arrives_where_it_belongs() {
 fn defaults_are_those_of_the_manual() {
     let config = good(&with_scheduler("cmd = x"));
     assert_eq!((config.shutdown_timeout, config.max_jobs, config.level), (Millis(30_000), 4, Level::Info));
-    let rules = task::Scheduler { delay: Millis(0), files: true, dirs: false, singlejob: false, notes: Level::Info };
-    assert_eq!(config.schedulers[0].rules, rules);
+    assert_eq!(config.schedulers[0].rules, task::Scheduler::default());
     assert!(!config.watches[0].rec && !config.watches[0].auto_add);
 }
 
@@ -128,9 +134,10 @@ fn wrong_maps_and_watches_are_errors_at_the_word() {
         assert!(found.iter().any(|complaint| complaint == expected), "{line}: {found:?}");
     }
     for (pattern, hint) in [("(", ""), ("/s(?!x)", "an earlier rule with action = none makes an exception")] {
-        let refused = parse(&[source(&format!(
-            "{REST}IN_CREATE = a\n[watch v]\nevent_map = m\npath = /s\nexclude = {pattern}\n"
-        ))]);
+        let refused = parse(
+            &[source(&format!("{REST}IN_CREATE = a\n[watch v]\nevent_map = m\npath = /s\nexclude = {pattern}\n"))],
+            &Accounts::default(),
+        );
         let text = refused.err().unwrap().complaints.concat();
         assert!(text.starts_with("x.conf:11:11: error: no pattern: ") && text.contains(hint), "{text}");
     }
@@ -148,7 +155,7 @@ fn wrong_maps_and_watches_are_errors_at_the_word() {
 
 #[test]
 fn the_misprint_of_pyinotifyds_documentation_has_its_own_hint() {
-    let refused = parse(&[source(&format!("{REST}IN_WRITE_CLOSE = a\n"))]).err().unwrap();
+    let refused = parse(&[source(&format!("{REST}IN_WRITE_CLOSE = a\n"))], &Accounts::default()).err().unwrap();
     assert!(refused.complaints.concat().contains("it is IN_CLOSE_WRITE"));
 }
 
@@ -176,11 +183,13 @@ fn names_are_unique_over_all_files_and_only_the_daemon_recurs() {
     let first = source("[daemon]\nmax_jobs = 2\nshutdown_timeout = 1\n[scheduler a]\ncmd = x\n");
     let second =
         Source { path: b"conf.d/b.conf".to_vec(), text: b"[daemon]\nmax_jobs = 3\n[scheduler a]\ncmd = y\n".to_vec() };
-    let refused = parse(&[first.clone(), second]).err().unwrap();
+    let refused = parse(&[first.clone(), second], &Accounts::default()).err().unwrap();
     assert_eq!(refused.errors, 1);
     assert!(refused.complaints[0].starts_with("conf.d/b.conf:3:1: error: [scheduler a] stands here a second time"));
     let later = Source { path: b"b".to_vec(), text: b"[daemon]\nmax_jobs = 3\n".to_vec() };
-    let config = parse(&[first, later]).map(|loaded| loaded.config).unwrap_or_else(|_| panic!("they are good"));
+    let config = parse(&[first, later], &Accounts::default())
+        .map(|loaded| loaded.config)
+        .unwrap_or_else(|_| panic!("they are good"));
     assert_eq!((config.max_jobs, config.shutdown_timeout), (3, Millis(1_000)), "the later one wins, key by key");
 }
 
@@ -209,7 +218,7 @@ fn an_empty_section_line_hides_nothing() {
 #[test]
 fn places_are_right_after_stray_bytes() {
     let text = [&b"[scheduler a]\ncmd = x\n[event_map m]\nIN_CREATE = "[..], &[0xff; 12], b", nosuch\n"].concat();
-    let refused = parse(&[Source { path: b"x".to_vec(), text }]).err().unwrap().complaints;
+    let refused = parse(&[Source { path: b"x".to_vec(), text }], &Accounts::default()).err().unwrap().complaints;
     assert!(
         refused.iter().any(|text| text.starts_with("x:4:27: error: there is no [scheduler nosuch]")),
         "{refused:?}"
@@ -254,7 +263,8 @@ fn any_text_is_read_without_a_panic() {
     for seed in 0..2_000 {
         let mut random = fastrand::Rng::with_seed(seed);
         let text: Vec<u8> = (0..random.usize(..80)).flat_map(|_| words[random.usize(..words.len())].to_vec()).collect();
-        let result = std::panic::catch_unwind(|| drop(parse(&[Source { path: b"x".to_vec(), text }])));
+        let result =
+            std::panic::catch_unwind(|| drop(parse(&[Source { path: b"x".to_vec(), text }], &Accounts::default())));
         assert!(result.is_ok(), "seed {seed}");
     }
 }

@@ -3,10 +3,12 @@
 //! It blocks in ppoll(2) without a timeout; the one timerfd is armed for the next thing that is due, and for nothing
 //! else. Cancelling events that came with an expiry are read before anything starts. Nothing in a turn blocks.
 
+mod children;
 mod degraded;
 mod moment;
 mod mounts;
 mod perform;
+mod reload;
 mod say;
 mod scan;
 mod shutdown;
@@ -23,11 +25,13 @@ use crate::sys::inotify::{self, Inotify, Mask};
 use crate::sys::poll::{Interest, Poll};
 use crate::sys::signal::{Signal, Signals};
 use crate::sys::timer::BootTimer;
-use crate::sys::{Errno, fs, random};
+use crate::sys::{Errno, fs, process, random};
+use children::Children;
+pub use reload::Origin;
+
 use degraded::Degraded;
 use moment::Moment;
 use mounts::Mounts;
-use perform::Child;
 use scan::Scanner;
 use shutdown::Phase;
 use std::os::fd::AsFd;
@@ -40,6 +44,8 @@ enum Token {
     Timer,
     Mounts,
     Log,
+    /// A command's pipe, by number.
+    Output(usize),
 }
 
 /// A call of the loop's own that fails (for want of memory, say) is made again in the next turn, for what it is about
@@ -55,8 +61,23 @@ pub enum End {
     Hasty,
 }
 
+/// Whether dogwatch has the rights that a configuration needs.
+fn permitted(config: &Config) -> Result<(), Failure> {
+    let uid = process::effective_uid();
+    for scheduler in &config.schedulers {
+        if scheduler.command.user.as_ref().is_some_and(|user| uid != 0 && user.uid != uid) {
+            let what = format!("run the commands of [scheduler {}] as another user", scheduler.name);
+            return Err(Failure::of(&what, Errno::EPERM).hint("start dogwatch as root, or leave user = out"));
+        }
+    }
+    Ok(())
+}
+
 struct Daemon {
     config: Config,
+    origin: Origin,
+    /// The configuration is to be read again.
+    reload_asked: bool,
     environment: Environment,
     log: Log,
     inotify: Inotify,
@@ -67,9 +88,7 @@ struct Daemon {
     mounts: Mounts,
     scanner: Scanner,
     engine: Engine,
-    children: Vec<Child>,
-    /// SIGCHLD has come, and not every child has been looked at since.
-    child_ended: bool,
+    children: Children,
     phase: Phase,
     degraded: Degraded,
     /// All that is there at the start is watched.
@@ -82,15 +101,16 @@ struct Daemon {
 }
 
 /// Runs until a signal ends it. An error is one that keeps the loop from starting, or from going on.
-pub fn run(config: Config, environment: Environment, log: Log) -> Result<End, Failure> {
-    let mut daemon = Daemon::new(config, environment, log)?;
+pub fn run(config: Config, origin: Origin, environment: Environment, log: Log) -> Result<End, Failure> {
+    permitted(&config)?;
+    let mut daemon = Daemon::new(config, origin, environment, log)?;
     let result = daemon.run();
     daemon.log.flush();
     result
 }
 
 impl Daemon {
-    fn new(config: Config, environment: Environment, log: Log) -> Result<Daemon, Failure> {
+    fn new(config: Config, origin: Origin, environment: Environment, log: Log) -> Result<Daemon, Failure> {
         let signals = Signals::new().map_err(|errno| Failure::of("take over signals", errno))?;
         let inotify = Inotify::new().map_err(|errno| match errno {
             Errno::EMFILE => Failure::of("open an inotify instance", errno)
@@ -101,12 +121,13 @@ impl Daemon {
         fs::chdir_root().map_err(|errno| Failure::on_path("enter", b"/", errno))?;
         let used = config.maps.iter().fold(Mask::default(), |used, map| used.with(map.used()));
         let now = clock::boot_now();
-        let rules = config.schedulers.iter().map(|scheduler| scheduler.rules.clone()).collect();
         let watches = Watches::new(&config.watches, used, random::seed());
-        let tasks = Tasks::new(rules, config.maps.clone(), config.max_jobs, random::seed(), now);
+        let tasks = Tasks::new(config.rules(), random::seed(), now);
         Ok(Daemon {
             engine: Engine::new(watches, tasks, config.level == Level::Debug),
             config,
+            origin,
+            reload_asked: false,
             environment,
             log,
             inotify,
@@ -116,8 +137,7 @@ impl Daemon {
             buffer: vec![0; inotify::BUFFER],
             mounts: Mounts::new(),
             scanner: Scanner::new(),
-            children: Vec::new(),
-            child_ended: false,
+            children: Children::default(),
             phase: Phase::Running,
             degraded: Degraded::default(),
             ready: false,
@@ -153,6 +173,7 @@ impl Daemon {
     /// Does what follows from the last wait, waits, and reads what has come.
     fn turn(&mut self, poll: &mut Poll<Token>) -> Result<Option<End>, Failure> {
         self.reap()?;
+        self.stop_overdue();
         self.shut_down_further();
         if self.phase != Phase::Hasty {
             self.settle();
@@ -160,6 +181,7 @@ impl Daemon {
         if let Some(end) = self.is_over() {
             return Ok(Some(end));
         }
+        self.reload_if_asked();
         if !self.ready && !self.has_work() && !self.engine.watches.is_in_doubt() {
             self.ready = true;
             let watched = self.engine.watches.watched_directories();
@@ -180,8 +202,10 @@ impl Daemon {
                 Token::Timer => self.acknowledge_timer()?,
                 Token::Mounts => self.look_at_mounts(),
                 Token::Log => self.log.flush(),
+                Token::Output(number) => self.children.outputs.read(number, &mut self.log),
             }
         }
+        self.children.outputs.tidy(&mut self.log);
         Ok(None)
     }
 
@@ -196,6 +220,9 @@ impl Daemon {
         if let Some(fd) = self.log.blocked_on() {
             poll.add(fd, Interest::Write, Token::Log);
         }
+        for (number, fd) in self.children.outputs.fds() {
+            poll.add(fd, Interest::Read, Token::Output(number));
+        }
         let woken = poll.wait(!self.has_work()).map_err(|errno| Failure::of("wait for events", errno))?;
         Ok(woken.collect())
     }
@@ -203,8 +230,9 @@ impl Daemon {
     fn read_signals(&mut self) -> Result<(), Failure> {
         while let Some(signal) = self.signals.next().map_err(|errno| Failure::of("read signals", errno))? {
             match signal {
-                Signal::Child => self.child_ended = true,
-                Signal::Term | Signal::Int | Signal::Hup => self.asked_to_end(signal),
+                Signal::Child => self.children.ended = true,
+                Signal::Term | Signal::Int => self.asked_to_end(signal),
+                Signal::Hup => self.reload_asked = true,
                 Signal::Other(_) => {}
             }
         }
@@ -266,11 +294,14 @@ impl Daemon {
     /// Arms the timer if something is due before what it is armed for. What is due later needs no call: the timer
     /// fires once for nothing, at most, and is armed again then.
     fn arm(&mut self) -> Result<(), Failure> {
-        let next =
-            [self.engine.tasks().next(), self.engine.watches.deadline(), self.degraded.retry_at, self.phase.deadline()]
-                .into_iter()
-                .flatten()
-                .min();
+        let deadlines = [
+            self.engine.tasks().next(),
+            self.engine.watches.deadline(),
+            self.degraded.retry_at,
+            self.phase.deadline(),
+            self.children.deadline(),
+        ];
+        let next = deadlines.into_iter().flatten().min();
         match next {
             Some(next) if self.armed.is_none_or(|armed| next < armed) => {
                 self.timer.arm(next).map_err(|errno| Failure::of("arm the timer", errno))?;

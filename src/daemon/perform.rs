@@ -1,32 +1,22 @@
-//! Carrying out what the engine says: watches are ended and directories scanned, jobs started and reaped, notes logged.
+//! Carrying out what the engine says: watches are ended and directories scanned, jobs started, notes logged.
 
 use super::moment::Moment;
 use super::scan::{Listed, Miss};
 use super::{Daemon, say};
 use crate::config::DAEMON;
-use crate::engine::task::{About, Effect, TaskRef};
+use crate::engine::task::Effect;
 use crate::engine::watch::tree::NodeId;
-use crate::engine::watch::{Scan, Trouble, events};
+use crate::engine::watch::{Scan, Trouble};
 use crate::parts::diag::Failure;
 use crate::parts::log::Level;
-use crate::parts::template::Values;
 use crate::parts::text::Escaped;
 use crate::sys::clock;
-use crate::sys::process::Pid;
-use crate::sys::spawn::{self, Exit};
 use crate::sys::{Errno, fs};
 
 /// Directories are scanned for this many milliseconds between two reads of the queue.
 const SLICE: u64 = 10;
 /// Each watch that ends queues an IN_IGNORED: so many at once leave room in a queue of 16,384.
 const UNWATCHED_AT_ONCE: usize = 1_024;
-
-/// A command that runs.
-pub struct Child {
-    pub pid: Pid,
-    task: TaskRef,
-    about: About,
-}
 
 impl Daemon {
     /// Does all that is to be done now, until nothing follows from it.
@@ -50,6 +40,7 @@ impl Daemon {
                     self.log.line(Level::Debug, DAEMON, format_args!("{}", say::event(mask, &path, from_scan)));
                 }
                 Effect::Start(task, about) => self.start(task, about),
+                Effect::Stop(task) => self.stop_task(task),
                 Effect::Note(about, what) => {
                     self.say_of_task(what.level(), &about, format_args!("{}", say::Words(what)));
                 }
@@ -182,72 +173,6 @@ impl Daemon {
                 Level::Warning,
                 format_args!("{path} is a link to a file: what happens to that file is not seen; name it itself"),
             );
-        }
-    }
-
-    fn start(&mut self, task: TaskRef, about: About) {
-        match self.spawn(&about) {
-            Ok(pid) => {
-                self.say_of_task(Level::Info, &about, format_args!("started, pid {}", pid.raw()));
-                self.children.push(Child { pid, task, about });
-            }
-            Err(errno) => {
-                self.say_of_task(Level::Error, &about, format_args!("failed: cannot start its command: {errno}"));
-                self.engine.finished(self.now, task);
-            }
-        }
-    }
-
-    fn spawn(&self, about: &About) -> Result<Pid, Errno> {
-        let scheduler = self.config.schedulers.get(usize::from(about.scheduler)).ok_or(Errno::EINVAL)?;
-        let date = self.log.zone().civil(clock::wall_now()).compact();
-        let values = Values {
-            maskname: events::first_name(about.mask),
-            pathname: &about.path,
-            src_pathname: about.source.as_deref().unwrap_or_default(),
-            task_id: about.id,
-            scheduler: &scheduler.name,
-            date: &date,
-        };
-        spawn::spawn(&scheduler.command.program(&values, &self.environment)?)
-    }
-
-    /// Looks at each known child after SIGCHLD: several ends can come as one signal. What fails is tried again.
-    pub fn reap(&mut self) -> Result<(), Failure> {
-        if !std::mem::take(&mut self.child_ended) {
-            return Ok(());
-        }
-        let mut result = Ok(());
-        for child in std::mem::take(&mut self.children) {
-            match spawn::reap(child.pid) {
-                Ok(None) => self.children.push(child),
-                Ok(Some(exit)) => self.ended(&child, exit),
-                Err(Errno::ECHILD) => {
-                    let message = format_args!("failed: somebody else has reaped it, and how it ended is not known");
-                    self.say_of_task(Level::Error, &child.about, message);
-                    self.engine.finished(self.now, child.task);
-                }
-                Err(errno) => {
-                    self.children.push(child);
-                    self.child_ended = true;
-                    result = Err(Failure::of("wait for a command", errno));
-                }
-            }
-        }
-        result
-    }
-
-    fn ended(&mut self, child: &Child, exit: Exit) {
-        let level = if exit.is_success() { Level::Info } else { Level::Error };
-        self.say_of_task(level, &child.about, format_args!("{}", say::Ended(exit)));
-        self.engine.finished(self.now, child.task);
-    }
-
-    fn say_of_task(&mut self, level: Level, about: &About, message: std::fmt::Arguments<'_>) {
-        let Some(scheduler) = self.config.schedulers.get(usize::from(about.scheduler)) else { return };
-        if level >= scheduler.rules.notes {
-            let subject = say::Subject(&scheduler.name, about);
-            self.log.line(level, &scheduler.logname, format_args!("{subject}: {message}"));
         }
     }
 }

@@ -1,13 +1,11 @@
 //! The end: what is due within shutdown_timeout still runs, then children get SIGTERM, and SIGKILL after that.
 
 use super::{Daemon, End};
+use crate::config::OnShutdown;
 use crate::parts::duration::Millis;
 use crate::parts::log::Level;
 use crate::sys::clock::Tick;
-use crate::sys::signal::{self, Order, Signal};
-
-/// From SIGTERM to SIGKILL.
-const GRACE: Millis = Millis(5_000);
+use crate::sys::signal::Signal;
 
 /// How far the end has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,10 +14,8 @@ pub enum Phase {
     Running,
     /// Tasks that are due by then still run.
     Draining(Tick),
-    /// Children have been asked to end; those that are left by then are killed.
-    Terminating(Tick),
-    /// Children have been killed, and only have to be reaped.
-    Killed,
+    /// Children have been asked to end.
+    Terminating,
     /// A second signal came.
     Hasty,
 }
@@ -28,8 +24,8 @@ impl Phase {
     /// When the next phase begins by itself.
     pub fn deadline(self) -> Option<Tick> {
         match self {
-            Phase::Draining(until) | Phase::Terminating(until) => Some(until),
-            Phase::Running | Phase::Killed | Phase::Hasty => None,
+            Phase::Draining(until) => Some(until),
+            Phase::Running | Phase::Terminating | Phase::Hasty => None,
         }
     }
 }
@@ -40,13 +36,12 @@ impl Daemon {
         let name = match signal {
             Signal::Term => "SIGTERM",
             Signal::Int => "SIGINT",
-            Signal::Hup => "SIGHUP",
-            Signal::Child | Signal::Other(_) => "a signal",
+            Signal::Hup | Signal::Child | Signal::Other(_) => "a signal",
         };
         if self.phase != Phase::Running {
             let left = self.engine.tasks().len();
             self.say(Level::Warning, format_args!("{name} again: ends at once, with {left} tasks left"));
-            self.order_children(Order::Term);
+            self.stop_all();
             self.phase = Phase::Hasty;
             return;
         }
@@ -55,7 +50,7 @@ impl Daemon {
         self.phase = Phase::Draining(until);
         let pending = self.engine.tasks().len();
         self.say(Level::Info, format_args!("{name}: ends, with at most {timeout} for {pending} pending tasks"));
-        self.engine.drain(until);
+        self.engine.drain(until, self.config.on_shutdown == OnShutdown::Save);
     }
 
     /// Goes on to the next phase when its time has come.
@@ -63,23 +58,15 @@ impl Daemon {
         match self.phase {
             Phase::Draining(until) if self.now >= until => {
                 self.engine.give_up();
-                if !self.children.is_empty() {
-                    let running = self.children.len();
-                    self.say(
-                        Level::Warning,
-                        format_args!("time is over: {running} commands still run and get SIGTERM"),
-                    );
-                    self.order_children(Order::Term);
+                let running = self.running();
+                if running > 0 {
+                    let message = format_args!("time is over: {running} commands still run and get SIGTERM");
+                    self.say(Level::Warning, message);
+                    self.stop_all();
                 }
-                self.phase = Phase::Terminating(later(self.now, GRACE));
+                self.phase = Phase::Terminating;
             }
-            Phase::Terminating(until) if self.now >= until => {
-                let running = self.children.len();
-                self.say(Level::Warning, format_args!("{running} commands ignore SIGTERM and get SIGKILL"));
-                self.order_children(Order::Kill);
-                self.phase = Phase::Killed;
-            }
-            Phase::Running | Phase::Draining(_) | Phase::Terminating(_) | Phase::Killed | Phase::Hasty => {}
+            Phase::Running | Phase::Draining(_) | Phase::Terminating | Phase::Hasty => {}
         }
     }
 
@@ -88,8 +75,12 @@ impl Daemon {
         match self.phase {
             Phase::Running => None,
             Phase::Hasty => Some(End::Hasty),
-            Phase::Draining(_) | Phase::Terminating(_) | Phase::Killed if self.engine.tasks().len() > 0 => None,
-            Phase::Draining(_) | Phase::Terminating(_) | Phase::Killed => {
+            Phase::Draining(_) | Phase::Terminating
+                if self.engine.tasks().active() > 0 || !self.children.is_empty() =>
+            {
+                None
+            }
+            Phase::Draining(_) | Phase::Terminating => {
                 self.say(Level::Info, format_args!("ended"));
                 Some(End::Orderly)
             }
@@ -100,14 +91,7 @@ impl Daemon {
     pub fn abandon(&mut self) {
         self.engine.give_up();
         self.perform_effects();
-        self.order_children(Order::Term);
-    }
-
-    /// ESRCH only says that the whole group is gone already.
-    fn order_children(&self, order: Order) {
-        for child in &self.children {
-            let _ = signal::order_group(child.pid, order);
-        }
+        self.stop_all();
     }
 }
 

@@ -7,8 +7,8 @@ pub mod watch;
 
 use crate::sys::clock::Tick;
 use crate::sys::inotify::Mask;
-use task::{Effect, TaskRef, Tasks};
-use watch::{Aftermath, Event, MapId, NodeId, Sink, Tree, Watches};
+use task::{About, Effect, Outcome, Rules, Saved, SchedulerId, TaskRef, Tasks};
+use watch::{Aftermath, Event, MapId, NodeId, Sink, Tree, Watch, Watches};
 
 /// Watches and tasks, and what is to be done by their word.
 pub struct Engine {
@@ -75,18 +75,44 @@ impl Engine {
     }
 
     /// A job that was started has ended, or could not be started.
-    pub fn finished(&mut self, now: Tick, task: TaskRef) {
-        self.tasks.finished(now, self.watches.tree_mut(), task, &mut self.effects);
+    pub fn finished(&mut self, now: Tick, task: TaskRef, outcome: Outcome<'_>) {
+        self.tasks.finished(now, self.watches.tree_mut(), task, outcome, &mut self.effects);
     }
 
-    /// From now on no task is added, and what is not due before `until` is cancelled.
-    pub fn drain(&mut self, until: Tick) {
-        self.tasks.drain(until, self.watches.tree_mut(), &mut self.effects);
+    /// From now on no task is added, and what is not due before `until` is kept aside if `keep`, else cancelled.
+    pub fn drain(&mut self, until: Tick, keep: bool) {
+        self.tasks.drain(until, keep, self.watches.tree_mut(), &mut self.effects);
     }
 
-    /// Cancels what has not started: the time is over.
+    /// The time is over for what has not started: it is kept aside or cancelled as well.
     pub fn give_up(&mut self) {
         self.tasks.give_up(self.watches.tree_mut(), &mut self.effects);
+    }
+
+    /// The tasks that are kept aside, and when they are due.
+    #[expect(dead_code, reason = "the state directory comes next")]
+    pub fn parked(&self) -> impl Iterator<Item = (About, Tick)> {
+        self.tasks.parked(self.watches.tree())
+    }
+
+    /// Takes up a task that was saved.
+    #[expect(dead_code, reason = "the state directory comes next")]
+    pub fn restore(&mut self, now: Tick, saved: &Saved) {
+        self.tasks.restore(now, self.watches.tree_mut(), saved, &mut self.effects);
+    }
+
+    /// From now on these watches and rules hold; `number` says which scheduler, by its new number, is the same as before, by its
+    /// old one. What is told of tasks names schedulers by their old numbers. To be called while nothing is to be scanned
+    /// and nothing is in doubt.
+    pub fn reconfigure(
+        &mut self,
+        watches: &[Watch],
+        rules: Rules,
+        number: &dyn Fn(SchedulerId) -> Option<SchedulerId>,
+    ) {
+        let used = rules.maps.iter().fold(Mask::default(), |used, map| used.with(map.used()));
+        self.tasks.reconfigure(rules, number, self.watches.tree_mut(), &mut self.effects);
+        self.watches.reconfigure(watches, used);
     }
 
     /// What is to be done, in this order.

@@ -37,11 +37,10 @@ impl Rig {
             existing: false,
             exclude: exclude.clone(),
         };
-        let scheduler =
-            Scheduler { delay: Millis(1_000), files: true, dirs: false, singlejob: false, notes: Level::Debug };
+        let scheduler = Scheduler { delay: Millis(1_000), notes: Level::Debug, ..Scheduler::default() };
         let maps = maps.map(map).to_vec();
         let watches = Watches::new(&[watch(b"/s", 0), watch(b"/t", 1)], Mask::default(), 3);
-        let tasks = Tasks::new(vec![scheduler], maps, 9, 4, NOW);
+        let tasks = Tasks::new(Rules { schedulers: vec![scheduler], maps, max_jobs: 9 }, 4, NOW);
         let mut rig = Rig { engine: Engine::new(watches, tasks, false) };
         let mut wd = 0;
         while let Some((node, scan)) = rig.engine.watches.next_scan() {
@@ -87,7 +86,7 @@ impl Rig {
         self.engine.tasks.check(self.engine.watches.tree());
         let notes = self.engine.take_effects().into_iter().filter_map(|effect| match effect {
             Effect::Note(about, what) => Some((what, String::from_utf8(about.path).unwrap())),
-            Effect::Start(..) | Effect::Seen { .. } => None,
+            Effect::Start(..) | Effect::Stop(_) | Effect::Seen { .. } => None,
         });
         notes.collect()
     }
@@ -97,7 +96,7 @@ impl Rig {
         self.engine.advance(Tick(NOW.0 + 2_000));
         let paths = self.engine.take_effects().into_iter().filter_map(|effect| match effect {
             Effect::Start(_, about) => Some(String::from_utf8(about.path).unwrap()),
-            Effect::Note(..) | Effect::Seen { .. } => None,
+            Effect::Note(..) | Effect::Stop(_) | Effect::Seen { .. } => None,
         });
         let mut paths: Vec<String> = paths.collect();
         paths.sort();

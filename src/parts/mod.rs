@@ -1,7 +1,9 @@
 //! Small things that know nothing of dogwatch's own rooms. They may use each other, without cycles, and `sys`.
 
+pub mod accounts;
 pub mod diag;
 pub mod duration;
+pub mod fnv;
 pub mod glob;
 pub mod index;
 pub mod log;

@@ -26,6 +26,35 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
+/// The bytes that [`Escaped`] has printed, or `None` if it has not printed this.
+pub fn unescaped(text: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, others @ ..] = rest {
+        rest = match (first, others) {
+            (b'\\', [b'\\', after @ ..]) => {
+                bytes.push(b'\\');
+                after
+            }
+            (b'\\', [b'n', after @ ..]) => {
+                bytes.push(b'\n');
+                after
+            }
+            (b'\\', [b'x', high, low, after @ ..]) => {
+                let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+                bytes.push(digit(*high)? << 4 | digit(*low)?);
+                after
+            }
+            (b'\\', _) => return None,
+            (byte, after) => {
+                bytes.push(*byte);
+                after
+            }
+        };
+    }
+    Some(bytes)
+}
+
 fn hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
     bytes.iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))
 }

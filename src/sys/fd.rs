@@ -84,6 +84,17 @@ pub fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
     Ok(())
 }
 
+/// A pipe: the end to read from, which never blocks, and the end to write to, which may (pipe(2)).
+pub fn pipe() -> Result<(Fd, Fd), Errno> {
+    let mut ends = [0; 2];
+    // SAFETY: writes two descriptors into an array of two.
+    gate::call("pipe2", || unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) })?;
+    let (ours, theirs) = (Fd::new(ends[0]), Fd::new(ends[1]));
+    // SAFETY: sets flags of an open file description that is ours alone.
+    gate::call("fcntl", || unsafe { libc::fcntl(ours.0, libc::F_SETFL, libc::O_NONBLOCK) })?;
+    Ok((ours, theirs))
+}
+
 /// Opens /dev/null at each of 0, 1 and 2 that is closed, so that no file of ours is ever taken for standard error.
 pub fn ensure_standard() -> Result<(), Errno> {
     for raw in libc::STDIN_FILENO..=libc::STDERR_FILENO {

@@ -130,6 +130,10 @@ pub struct Stat {
     pub ino: u64,
     /// How many names it has; of a directory on file systems that count so, two and one for each directory in it.
     pub links: u64,
+    /// Bytes in it.
+    pub size: u64,
+    /// When its content changed last: seconds since 1970 and nanoseconds.
+    pub mtime: (i64, u32),
     /// When its inode changed last, in seconds since 1970.
     pub ctime: i64,
 }
@@ -162,6 +166,8 @@ fn statx(at: BorrowedFd<'_>, path: &CStr) -> Result<Stat, Errno> {
         dev: (found.stx_dev_major, found.stx_dev_minor),
         ino: found.stx_ino,
         links: u64::from(found.stx_nlink),
+        size: found.stx_size,
+        mtime: (found.stx_mtime.tv_sec, found.stx_mtime.tv_nsec),
         ctime: found.stx_ctime.tv_sec,
     })
 }
@@ -180,6 +186,8 @@ fn fstatat(at: BorrowedFd<'_>, path: &CStr) -> Result<Stat, Errno> {
         dev: (libc::major(found.st_dev), libc::minor(found.st_dev)),
         ino: found.st_ino as _,
         links: found.st_nlink as _,
+        size: u64::try_from(found.st_size).unwrap_or(0),
+        mtime: (found.st_mtime as _, u32::try_from(found.st_mtime_nsec).unwrap_or(0)),
         ctime: found.st_ctime as _,
     })
 }

@@ -1,6 +1,7 @@
 //! This process: its ids.
 
-use super::fs;
+use super::{Errno, fs, gate};
+use std::ffi::{CString, c_char};
 use std::os::fd::BorrowedFd;
 
 /// A child's process id: above 1.
@@ -33,4 +34,30 @@ pub fn is_journal(fd: BorrowedFd<'_>, journal_stream: &[u8]) -> bool {
     let (device, inode) = journal_stream.split_at(at);
     let (Some(device), Some(inode)) = (number(device), inode.get(1..).and_then(number)) else { return false };
     fs::stat(fd, b"").is_ok_and(|found| libc::makedev(found.dev.0, found.dev.1) == device && found.ino == inode)
+}
+
+/// Sets the supplementary groups (setgroups(2)); for root only.
+pub fn set_groups(groups: &[u32]) -> Result<(), Errno> {
+    // SAFETY: pointer and length are those of a live slice; gid_t is u32.
+    gate::call("setgroups", || unsafe { libc::setgroups(groups.len(), groups.as_ptr()) }).map(drop)
+}
+
+/// Sets real, effective and saved group (setresgid(2)).
+pub fn set_gid(gid: u32) -> Result<(), Errno> {
+    // SAFETY: takes numbers only.
+    gate::call("setresgid", || unsafe { libc::setresgid(gid, gid, gid) }).map(drop)
+}
+
+/// Sets real, effective and saved user (setresuid(2)), for good.
+pub fn set_uid(uid: u32) -> Result<(), Errno> {
+    // SAFETY: takes numbers only.
+    gate::call("setresuid", || unsafe { libc::setresuid(uid, uid, uid) }).map(drop)
+}
+
+/// Becomes another program, looked for in PATH, with this environment; returns only for an error.
+pub fn exec(argv: &[CString]) -> Errno {
+    let pointers: Vec<*const c_char> = argv.iter().map(|word| word.as_ptr()).chain([std::ptr::null()]).collect();
+    let Some(file) = argv.first() else { return Errno::EINVAL };
+    // SAFETY: a NULL-terminated array of pointers to strings that `argv` keeps alive.
+    gate::call("execve", || unsafe { libc::execvp(file.as_ptr(), pointers.as_ptr()) }).err().unwrap_or(Errno::EINVAL)
 }

@@ -27,6 +27,8 @@ pub enum Order {
     Term,
     /// SIGKILL.
     Kill,
+    /// No signal: only whether there is anybody.
+    Nothing,
 }
 
 /// The signals that the loop reads.
@@ -86,6 +88,7 @@ pub fn order_group(leader: Pid, order: Order) -> Result<(), Errno> {
     let signal = match order {
         Order::Term => libc::SIGTERM,
         Order::Kill => libc::SIGKILL,
+        Order::Nothing => 0,
     };
     // SAFETY: takes numbers only. A Pid is never 0 or 1, so neither our own group nor everybody is meant.
     gate::call("kill", || unsafe { libc::kill(-leader.raw(), signal) }).map(drop)

@@ -7,16 +7,40 @@
 use super::process::Pid;
 use super::signal::set_of;
 use super::{Errno, gate};
-use std::ffi::{CString, c_char};
+use std::ffi::{CStr, CString, c_char};
 use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+
+/// The running program's own file, also if another has its name by now (proc(5)).
+pub const ITSELF: &CStr = c"/proc/self/exe";
 
 /// A program with its arguments and its whole environment, as execve(2) takes them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Program {
-    /// Arguments; the first is also the file to run: a path if it holds a slash, else looked for in PATH.
+    /// The file to run: a path if it holds a slash, else looked for in PATH. None: the first argument.
+    pub file: Option<CString>,
+    /// Arguments.
     pub argv: Vec<CString>,
     /// `NAME=value` each.
     pub env: Vec<CString>,
+}
+
+impl Program {
+    /// A program that is called by the name of its file.
+    pub fn new(argv: Vec<CString>, env: Vec<CString>) -> Program {
+        Program { file: None, argv, env }
+    }
+}
+
+/// What a child has for its standard output and standard error.
+#[derive(Clone, Copy, Debug)]
+pub enum Output<'a> {
+    /// Ours.
+    Inherited,
+    /// /dev/null.
+    Null,
+    /// This descriptor.
+    To(BorrowedFd<'a>),
 }
 
 /// How a child ended.
@@ -36,12 +60,20 @@ impl Exit {
 }
 
 /// Starts a program. An error is the program's too: with glibc and musl, a failing execve(2) is reported here.
-pub fn spawn(program: &Program) -> Result<Pid, Errno> {
+pub fn spawn(program: &Program, output: Output<'_>) -> Result<Pid, Errno> {
     let argv = pointers(&program.argv);
     let envp = pointers(&program.env);
-    let file = program.argv.first().ok_or(Errno::EINVAL)?;
+    let file = program.file.as_ref().or(program.argv.first()).ok_or(Errno::EINVAL)?;
     let attributes = Attributes::new()?;
-    let actions = Actions::new()?;
+    let mut actions = Actions::new()?;
+    actions.open_null(libc::STDIN_FILENO, libc::O_RDONLY)?;
+    for number in [libc::STDOUT_FILENO, libc::STDERR_FILENO] {
+        match output {
+            Output::Inherited => {}
+            Output::Null => actions.open_null(number, libc::O_WRONLY)?,
+            Output::To(fd) => actions.copy(fd, number)?,
+        }
+    }
     let mut pid: libc::pid_t = 0;
     // SAFETY: argv and envp are NULL-terminated arrays of pointers to strings that `program` keeps alive; attributes
     // and actions are initialised and live.
@@ -114,7 +146,7 @@ impl Drop for Attributes {
     }
 }
 
-/// posix_spawn_file_actions_t: /dev/null as standard input.
+/// posix_spawn_file_actions_t: what becomes of the standard descriptors.
 struct Actions(Box<MaybeUninit<libc::posix_spawn_file_actions_t>>);
 
 impl Actions {
@@ -122,11 +154,19 @@ impl Actions {
         let mut raw = Box::new(MaybeUninit::uninit());
         // SAFETY: init writes the structure, which nobody else has yet.
         checked(unsafe { libc::posix_spawn_file_actions_init(raw.as_mut_ptr()) })?;
-        let mut actions = Actions(raw);
-        let (this, path) = (actions.0.as_mut_ptr(), c"/dev/null".as_ptr());
+        Ok(Actions(raw))
+    }
+
+    fn open_null(&mut self, number: RawFd, how: libc::c_int) -> Result<(), Errno> {
+        let (this, path) = (self.0.as_mut_ptr(), c"/dev/null".as_ptr());
         // SAFETY: `this` is initialised; the path is a constant.
-        checked(unsafe { libc::posix_spawn_file_actions_addopen(this, libc::STDIN_FILENO, path, libc::O_RDONLY, 0) })?;
-        Ok(actions)
+        checked(unsafe { libc::posix_spawn_file_actions_addopen(this, number, path, how, 0) })
+    }
+
+    /// The copy is not close-on-exec (dup2(2)).
+    fn copy(&mut self, fd: BorrowedFd<'_>, number: RawFd) -> Result<(), Errno> {
+        // SAFETY: `this` is initialised; the descriptor is open until the child has been started.
+        checked(unsafe { libc::posix_spawn_file_actions_adddup2(self.0.as_mut_ptr(), fd.as_raw_fd(), number) })
     }
 }
 

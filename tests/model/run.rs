@@ -31,7 +31,7 @@ const DONE: &str = ": cancelled: dogwatch ends before it is due";
 const SCHEDULERS: [&str; 2] = ["all", "closed"];
 
 fn config(setting: Setting) -> String {
-    let mut text = "[daemon]\nshutdown_timeout = 0\nlog = stderr debug\n".to_owned();
+    let mut text = "[daemon]\nshutdown_timeout = 0\non_shutdown = cancel\nlog = stderr debug\n".to_owned();
     for (root, name) in ROOTS.iter().enumerate().take(2) {
         text += &format!(
             "[scheduler all{root}]\nexec = /bin/true\ndelay = 1h\ndirs = yes\n\

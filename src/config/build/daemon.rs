@@ -1,31 +1,41 @@
 //! `[daemon]`, all sections of that name together.
 
-use super::values::{a_count, a_duration, a_level, a_log};
+use super::values::{a_count, a_duration, a_level, a_log, one_of};
 use crate::config::ini::Section;
 use crate::config::keys::{Reader, expected};
-use crate::config::{DAEMON, Scheduler};
+use crate::config::{DAEMON, OnShutdown, Scheduler};
 use crate::parts::diag::{Diagnostic, Span};
 use crate::parts::duration::Millis;
 use crate::parts::log::Level;
 
 const SHUTDOWN_TIMEOUT: Millis = Millis(30_000);
 const MAX_JOBS: usize = 4;
+const ON_SHUTDOWN: [(&str, OnShutdown); 2] = [("save", OnShutdown::Save), ("cancel", OnShutdown::Cancel)];
 
 /// [daemon], all of them together.
 pub(super) struct Daemon {
     pub(super) shutdown_timeout: Millis,
+    pub(super) on_shutdown: OnShutdown,
     pub(super) max_jobs: usize,
     level: Level,
     levels: Vec<(String, Level, Span)>,
 }
 
 pub(super) fn daemon<'a>(sections: impl Iterator<Item = &'a Section>, complaints: &mut Vec<Diagnostic>) -> Daemon {
-    let mut daemon =
-        Daemon { shutdown_timeout: SHUTDOWN_TIMEOUT, max_jobs: MAX_JOBS, level: Level::Info, levels: Vec::new() };
+    let mut daemon = Daemon {
+        shutdown_timeout: SHUTDOWN_TIMEOUT,
+        on_shutdown: OnShutdown::default(),
+        max_jobs: MAX_JOBS,
+        level: Level::Info,
+        levels: Vec::new(),
+    };
     for section in sections {
         let mut reader = Reader::new(section, complaints);
         if let Some(timeout) = reader.value("shutdown_timeout", a_duration) {
             daemon.shutdown_timeout = timeout;
+        }
+        if let Some(what) = reader.value("on_shutdown", |word| one_of(word, &ON_SHUTDOWN)) {
+            daemon.on_shutdown = what;
         }
         if let Some(most) = reader.value("max_jobs", a_count) {
             daemon.max_jobs = most;

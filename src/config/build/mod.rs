@@ -3,6 +3,7 @@
 mod daemon;
 mod map;
 mod scheduler;
+mod together;
 mod values;
 mod watch;
 
@@ -11,14 +12,16 @@ use super::keys::{self, Kind};
 use super::{Config, DAEMON, Scheduler};
 use crate::engine::task::EventMap;
 use crate::engine::watch::Watch;
+use crate::parts::accounts::Accounts;
 use crate::parts::diag::{Diagnostic, Source, Span};
 use daemon::daemon;
 use map::event_map;
-use scheduler::scheduler;
+use scheduler::{Surroundings, scheduler};
+use std::rc::Rc;
 use watch::watch;
 
 /// The configuration that the sources describe; it counts only if no complaint is an error.
-pub fn build(sources: &[Source], complaints: &mut Vec<Diagnostic>) -> Config {
+pub fn build(sources: &[Source], accounts: &Accounts, complaints: &mut Vec<Diagnostic>) -> Config {
     let mut sections = Vec::new();
     for (number, source) in sources.iter().enumerate() {
         if let Some(complaint) = python(number, &source.text) {
@@ -37,10 +40,14 @@ pub fn build(sources: &[Source], complaints: &mut Vec<Diagnostic>) -> Config {
     unique(&sections, complaints);
     let of = |wanted: Kind| sections.iter().filter(move |(kind, _)| *kind == wanted).map(|(_, section)| section);
     let daemon = daemon(of(Kind::Daemon), complaints);
-    let schedulers: Vec<Scheduler> = of(Kind::Scheduler).map(|s| scheduler(s, &daemon, complaints)).collect();
-    daemon.check_names(&schedulers, complaints);
     let names: Vec<&str> = of(Kind::Scheduler).map(|section| section.name.as_str()).collect();
+    let surroundings = Surroundings { daemon: &daemon, names: &names, accounts };
+    let schedulers: Vec<Scheduler> = of(Kind::Scheduler).map(|s| scheduler(s, &surroundings, complaints)).collect();
+    daemon.check_names(&schedulers, complaints);
+    let chosen: Vec<(&Section, &Scheduler)> = of(Kind::Scheduler).zip(&schedulers).collect();
+    together::refuse_cycles(&chosen, complaints);
     let maps: Vec<EventMap> = of(Kind::EventMap).map(|section| event_map(section, &names, complaints)).collect();
+    together::warn_of_vain_max_wait(&chosen, &maps, complaints);
     let map_names: Vec<&str> = of(Kind::EventMap).map(|section| section.name.as_str()).collect();
     let watches: Vec<Watch> = of(Kind::Watch).map(|section| watch(section, &map_names, complaints)).collect();
     if watches.is_empty() {
@@ -48,7 +55,9 @@ pub fn build(sources: &[Source], complaints: &mut Vec<Diagnostic>) -> Config {
         complaints.push(warning.help("add a section [watch NAME] with path = and event_map ="));
     }
     let level = daemon.level_of(DAEMON);
-    Config { shutdown_timeout: daemon.shutdown_timeout, max_jobs: daemon.max_jobs, level, schedulers, maps, watches }
+    let schedulers = schedulers.into_iter().map(Rc::new).collect();
+    let (shutdown_timeout, on_shutdown, max_jobs) = (daemon.shutdown_timeout, daemon.on_shutdown, daemon.max_jobs);
+    Config { shutdown_timeout, on_shutdown, max_jobs, level, schedulers, maps, watches }
 }
 
 /// pyinotifyd's configuration is a Python program, which its users may try first.

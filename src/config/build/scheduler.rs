@@ -1,16 +1,32 @@
 //! `[scheduler NAME]`: what decides about its tasks, and what they do.
 
 use super::daemon::Daemon;
-use super::values::{a_boolean, a_duration, a_word};
+use super::values::{a_boolean, a_count, a_duration, a_word, one_of};
 use crate::config::Scheduler;
 use crate::config::ini::{Entry, Section};
-use crate::config::keys::Reader;
-use crate::engine::task;
-use crate::jobs::command::{Command, shell, words};
+use crate::config::keys::{Reader, expected};
+use crate::engine::task::{self, OnBusy, SchedulerId};
+use crate::jobs::command::{Command, Line, Output, shell, words};
+use crate::parts::accounts::{Account, Accounts};
 use crate::parts::diag::Diagnostic;
 use crate::parts::template::{Template, braces};
 
-pub(super) fn scheduler(section: &Section, daemon: &Daemon, complaints: &mut Vec<Diagnostic>) -> Scheduler {
+/// What a scheduler's words may refer to.
+pub(super) struct Surroundings<'a> {
+    pub(super) daemon: &'a Daemon,
+    /// All schedulers; their place is their number.
+    pub(super) names: &'a [&'a str],
+    pub(super) accounts: &'a Accounts,
+}
+
+const ON_BUSY: [(&str, OnBusy); 3] = [("rerun", OnBusy::Rerun), ("skip", OnBusy::Skip), ("restart", OnBusy::Restart)];
+const OUTPUT: [(&str, Output); 3] = [("log", Output::Log), ("inherit", Output::Inherit), ("null", Output::Null)];
+
+pub(super) fn scheduler(
+    section: &Section,
+    surroundings: &Surroundings<'_>,
+    complaints: &mut Vec<Diagnostic>,
+) -> Scheduler {
     let mut reader = Reader::new(section, complaints);
     let logname = reader.value("logname", a_word).unwrap_or_else(|| section.name.clone());
     let rules = task::Scheduler {
@@ -18,12 +34,17 @@ pub(super) fn scheduler(section: &Section, daemon: &Daemon, complaints: &mut Vec
         files: reader.value("files", a_boolean).unwrap_or(true),
         dirs: reader.value("dirs", a_boolean).unwrap_or(false),
         singlejob: reader.value("singlejob", a_boolean).unwrap_or(false),
-        notes: daemon.level_of(&logname),
+        max_wait: reader.value("max_wait", a_duration),
+        on_busy: reader.value("on_busy", |word| one_of(word, &ON_BUSY)).unwrap_or_default(),
+        max_jobs: reader.value("max_jobs", a_count).unwrap_or(usize::MAX),
+        then: reader.value("then", |name| surroundings.scheduler(name)),
+        on_failure: reader.value("on_failure", |name| surroundings.scheduler(name)),
+        notes: surroundings.daemon.level_of(&logname),
     };
     if !rules.files && !rules.dirs {
         reader.section_error("neither files nor directories count", "set files = yes or dirs = yes");
     }
-    let command = match (reader.entry("cmd"), reader.entry("exec")) {
+    let line = match (reader.entry("cmd"), reader.entry("exec")) {
         (Some(cmd), None) => shell_line(cmd, &mut reader),
         (None, Some(exec)) => arguments(exec, &mut reader),
         (Some(_), Some(second)) => {
@@ -36,11 +57,27 @@ pub(super) fn scheduler(section: &Section, daemon: &Daemon, complaints: &mut Vec
             None
         }
     };
-    let command = command.unwrap_or(Command::Shell(Vec::new()));
-    Scheduler { name: section.name.clone(), logname, rules, command }
+    let command = Command {
+        line: line.unwrap_or(Line::Shell(Vec::new())),
+        user: reader.value("user", |word| surroundings.user(word)),
+        output: reader.value("output", |word| one_of(word, &OUTPUT)).unwrap_or_default(),
+    };
+    let timeout = reader.value("timeout", a_duration).filter(|timeout| timeout.0 > 0);
+    Scheduler { name: section.name.clone(), logname, rules, command, timeout }
 }
 
-fn shell_line(entry: &Entry, reader: &mut Reader<'_>) -> Option<Command> {
+impl Surroundings<'_> {
+    fn scheduler(&self, name: &str) -> Result<SchedulerId, String> {
+        let number = self.names.iter().position(|known| *known == name).and_then(|at| SchedulerId::try_from(at).ok());
+        number.ok_or_else(|| format!("there is no [scheduler {name}]; {}", expected(name, self.names)))
+    }
+
+    fn user(&self, word: &str) -> Result<Account, String> {
+        self.accounts.user(word).ok_or_else(|| "a number, or a name in /etc/passwd".to_owned())
+    }
+}
+
+fn shell_line(entry: &Entry, reader: &mut Reader<'_>) -> Option<Line> {
     warn_of_near_placeholders(entry, reader);
     if entry.value.is_empty() {
         reader.complain(Diagnostic::error(entry.value_span.clone(), "no command").help("write a line for /bin/sh"));
@@ -53,7 +90,7 @@ fn shell_line(entry: &Entry, reader: &mut Reader<'_>) -> Option<Command> {
                     Diagnostic::warning(entry.value_span.clone(), "a quote without an end: no shell will run this");
                 reader.complain(warning);
             }
-            Some(Command::Shell(line))
+            Some(Line::Shell(line))
         }
         Err(misplaced) => {
             for wrong in misplaced {
@@ -66,7 +103,7 @@ fn shell_line(entry: &Entry, reader: &mut Reader<'_>) -> Option<Command> {
     }
 }
 
-fn arguments(entry: &Entry, reader: &mut Reader<'_>) -> Option<Command> {
+fn arguments(entry: &Entry, reader: &mut Reader<'_>) -> Option<Line> {
     warn_of_near_placeholders(entry, reader);
     match words::split(&entry.value) {
         Ok(words) if words.is_empty() => {
@@ -78,7 +115,7 @@ fn arguments(entry: &Entry, reader: &mut Reader<'_>) -> Option<Command> {
             reader.complain(Diagnostic::error(entry.value_span.clone(), "the program's name is empty"));
             None
         }
-        Ok(words) => Some(Command::Exec(words)),
+        Ok(words) => Some(Line::Exec(words)),
         Err(unclosed) => {
             let span = entry.value_span.within(unclosed.span);
             reader.complain(Diagnostic::error(span, unclosed.what));

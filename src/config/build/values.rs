@@ -22,6 +22,12 @@ pub(super) fn a_count(text: &str) -> Result<usize, String> {
     number.map(usize::from).ok_or_else(|| "a number from 1 to 65535".to_owned())
 }
 
+/// One of some words.
+pub(super) fn one_of<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
+    let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+    words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| expected(text, &known))
+}
+
 pub(super) fn a_level(text: &str) -> Result<Level, String> {
     log::level(text).ok_or_else(|| expected(text, &LEVELS.map(|(_, name, _)| name)))
 }

@@ -1,52 +1,77 @@
-//! Shutdown: no new tasks; what is due in time still runs, and events still cancel and delay it.
+//! Shutdown: no new tasks; what is due in time still runs, and events still cancel and delay it. What is not due in time
+//! is kept aside to be saved, or cancelled.
 
 use super::slab::State;
-use super::{Effect, Tasks, What};
+use super::{About, Effect, Tasks, What};
 use crate::engine::watch::Tree;
 use crate::sys::clock::Tick;
 
+/// The end has begun.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Draining {
+    /// What is due later does not run any more; nothing does if there is none.
+    until: Option<Tick>,
+    /// It is kept.
+    keep: bool,
+}
+
 impl Tasks {
-    /// From now on no task is added, and what is not due before `until` is cancelled.
-    pub fn drain(&mut self, until: Tick, tree: &mut Tree, effects: &mut Vec<Effect>) {
-        self.draining = Some(until);
-        for at in self.all() {
-            self.cancel_if_too_late(tree, at, effects);
-        }
+    /// From now on no task is added, and what is not due before `until` is kept aside if `keep`, else cancelled.
+    pub fn drain(&mut self, until: Tick, keep: bool, tree: &mut Tree, effects: &mut Vec<Effect>) {
+        self.drain_on(Draining { until: Some(until), keep }, tree, effects);
     }
 
-    /// Cancels what has not started: the time is over.
+    /// The time is over for all that has not started.
     pub fn give_up(&mut self, tree: &mut Tree, effects: &mut Vec<Effect>) {
-        for at in self.all() {
-            match self.slab.state(at) {
-                State::Running { again_at } => self.drop_rerun(tree, at, again_at.is_some(), effects),
-                State::New | State::Delayed(_) | State::Queued(_) => {
-                    self.cancel_one(tree, at, What::CancelledByShutdown, effects);
-                }
+        let keep = self.draining.is_some_and(|draining| draining.keep);
+        self.drain_on(Draining { until: None, keep }, tree, effects);
+    }
+
+    fn drain_on(&mut self, how: Draining, tree: &mut Tree, effects: &mut Vec<Effect>) {
+        self.draining = Some(how);
+        for at in self.slab.all().map(|(at, _)| at).collect::<Vec<_>>() {
+            self.set_aside_if_too_late(tree, at, effects);
+        }
+    }
+
+    pub(super) fn set_aside_if_too_late(&mut self, tree: &mut Tree, at: u32, effects: &mut Vec<Effect>) {
+        let Some(Draining { until, keep }) = self.draining else { return };
+        let is_late = |due: u64| until.is_none_or(|until| due > until.0);
+        let due = match self.slab.state(at) {
+            State::Delayed(timer) => self.wheel.expiry(timer).filter(|due| is_late(*due)),
+            // It has been due for a while.
+            State::Queued(_) => until.is_none().then_some(0),
+            State::Running { again_at } => again_at.filter(|due| is_late(*due) && !keep),
+            State::New | State::Parked(_) => None,
+        };
+        match (due, self.slab.state(at)) {
+            (None, _) => {}
+            (Some(_), State::Running { .. }) => {
+                self.slab.set_state(at, State::Running { again_at: None });
+                self.note(tree, at, What::CancelledByShutdown, effects);
             }
-        }
-        self.draining = Some(Tick(0));
-    }
-
-    pub(super) fn cancel_if_too_late(&mut self, tree: &mut Tree, at: u32, effects: &mut Vec<Effect>) {
-        let Some(until) = self.draining else { return };
-        match self.slab.state(at) {
-            State::Delayed(timer) if self.wheel.expiry(timer).is_some_and(|due| due > until.0) => {
-                self.cancel_one(tree, at, What::CancelledByShutdown, effects);
-            }
-            State::Running { again_at: Some(due) } if due > until.0 => self.drop_rerun(tree, at, true, effects),
-            State::New | State::Delayed(_) | State::Queued(_) | State::Running { .. } => {}
+            (Some(due), _) if keep => self.park(tree, at, due, effects),
+            (Some(_), _) => self.cancel_one(tree, at, What::CancelledByShutdown, effects),
         }
     }
 
-    /// It will not run once more after it; that is told if it was expected to.
-    fn drop_rerun(&mut self, tree: &Tree, at: u32, expected: bool, effects: &mut Vec<Effect>) {
-        self.slab.set_state(at, State::Running { again_at: None });
-        if expected {
-            self.note(tree, at, What::CancelledByShutdown, effects);
-        }
+    fn park(&mut self, tree: &Tree, at: u32, due: u64, effects: &mut Vec<Effect>) {
+        self.take_out(at);
+        self.parked += 1;
+        self.slab.set_state(at, State::Parked(due));
+        self.note(tree, at, What::Kept, effects);
     }
 
-    fn all(&self) -> Vec<u32> {
-        self.slab.all().map(|(at, _)| at).collect()
+    /// The tasks that are kept aside, and when they are due.
+    pub fn parked<'a>(&'a self, tree: &'a Tree) -> impl Iterator<Item = (About, Tick)> + 'a {
+        self.slab.all().filter_map(|(at, task)| match task.state {
+            State::Parked(due) => Some((self.about(tree, at)?, Tick(due))),
+            State::New | State::Delayed(_) | State::Queued(_) | State::Running { .. } => None,
+        })
+    }
+
+    /// How many tasks still hold up the end.
+    pub fn active(&self) -> usize {
+        self.slab.len() - self.parked
     }
 }

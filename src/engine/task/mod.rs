@@ -1,20 +1,27 @@
 //! Tasks: what is to be done for a path once its delay is over, unless an event cancels it before.
 //!
-//! States: delayed → queued → running → gone. A task is keyed by (scheduler, directory node, name), so that it moves
+//! States: delayed → queued → running → gone; at the end of the daemon, parked. A task is keyed by (scheduler, directory node, name), so that it moves
 //! along when its directory is renamed; with `singlejob` a scheduler has one task in all. Handlers take the time and
 //! an input, and push effects: what to start, and what the log should say. Relies on [`crate::engine::watch`]'s tree
 //! for paths, on which tasks hang themselves so that their directory's node lives as long as they do.
 //!
 //! | input    | none             | delayed           | queued         | running                              |
 //! | -------- | ---------------- | ----------------- | -------------- | ------------------------------------ |
-//! | schedule | delayed, queued  | its delay anew    | event replaced | once more after it                   |
+//! | schedule | delayed, queued  | its delay anew    | event replaced | `on_busy`: once more after it, nothing, or ended and begun anew |
 //! | cancel   | nothing          | gone              | gone           | goes on; what was to follow is dropped |
 
+mod chain;
 mod drain;
+mod effect;
 pub mod map;
+mod reload;
+mod run;
 mod slab;
 mod throttle;
+mod turns;
 
+pub use chain::{Outcome, Saved};
+pub use effect::{About, Effect, What};
 pub use map::{Action, EventMap, SchedulerId, Verb};
 
 use crate::engine::watch::{Event, NodeId, Tree, events};
@@ -23,8 +30,9 @@ use crate::parts::log::Level;
 use crate::parts::wheel::{TimerId, Wheel};
 use crate::sys::clock::Tick;
 use crate::sys::inotify::Mask;
+use drain::Draining;
 use slab::{Key, Slab, State};
-use std::collections::BTreeMap;
+use turns::Turns;
 
 /// A scheduler, as far as deciding goes.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -37,85 +45,70 @@ pub struct Scheduler {
     pub dirs: bool,
     /// One task in all, instead of one a path.
     pub singlejob: bool,
+    /// So long after it was scheduled first, a task is due, however often it was scheduled anew since.
+    pub max_wait: Option<Millis>,
+    /// What an event does to a task that runs.
+    pub on_busy: OnBusy,
+    /// Of its own tasks, so many run at once.
+    pub max_jobs: usize,
+    /// Who is handed the result of a task that was done, and who the path of one that failed.
+    pub then: Option<SchedulerId>,
+    /// See `then`.
+    pub on_failure: Option<SchedulerId>,
     /// The least level that anybody wants notes of.
     pub notes: Level,
+}
+
+/// What an event does to a task that runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum OnBusy {
+    /// It runs once more after it.
+    #[default]
+    Rerun,
+    /// Nothing; a warning is logged.
+    Skip,
+    /// It is ended, and begins anew.
+    Restart,
+}
+
+impl Scheduler {
+    fn key<'a>(&self, scheduler: SchedulerId, dir: NodeId, name: &'a [u8]) -> Key<'a> {
+        Key { scheduler, single: self.singlejob, dir, name }
+    }
+}
+
+impl Default for Scheduler {
+    /// What the configuration leaves out.
+    fn default() -> Scheduler {
+        Scheduler {
+            delay: Millis(0),
+            files: true,
+            dirs: false,
+            singlejob: false,
+            max_wait: None,
+            on_busy: OnBusy::Rerun,
+            max_jobs: usize::MAX,
+            then: None,
+            on_failure: None,
+            notes: Level::Info,
+        }
+    }
+}
+
+/// What the configuration says of tasks.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Rules {
+    /// Schedulers; their place is their number.
+    pub schedulers: Vec<Scheduler>,
+    /// Event maps; their place is their number.
+    pub maps: Vec<EventMap>,
+    /// So many tasks run at once.
+    pub max_jobs: usize,
 }
 
 /// A task, by number, from its start to its end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TaskRef(u32);
-
-/// What a task was started for, or what a note is about.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct About {
-    /// Whose task.
-    pub scheduler: SchedulerId,
-    /// Its number, unique in a daemon's life.
-    pub id: u64,
-    /// The event, one bit, with IN_ISDIR for a directory.
-    pub mask: Mask,
-    /// The path.
-    pub path: Vec<u8>,
-    /// The path before a rename.
-    pub source: Option<Box<[u8]>>,
-    /// A listing found it, not the kernel's queue.
-    pub from_scan: bool,
-}
-
-/// What is to be done.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Effect {
-    /// Start the job; [`Tasks::finished`] is owed.
-    Start(TaskRef, About),
-    /// Tell it.
-    Note(About, What),
-    /// Tell that there was this event.
-    Seen {
-        /// Its bits.
-        mask: Mask,
-        /// Its path.
-        path: Vec<u8>,
-        /// A listing found it, not the kernel's queue.
-        from_scan: bool,
-    },
-}
-
-/// What has happened to a task.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum What {
-    /// It is new, and due after this.
-    Scheduled(Millis),
-    /// Its delay has begun anew.
-    Rescheduled(Millis),
-    /// It was waiting for its turn, and has a newer event now.
-    Replaced,
-    /// It is running, and will run once more.
-    Again,
-    /// An event has cancelled it.
-    Cancelled,
-    /// An event would have cancelled it, but it is running.
-    TooLate,
-    /// The daemon ends, and it is not due in time.
-    CancelledByShutdown,
-    /// Its own job seems to wake it again and again: it is held back for this long.
-    HeldBack(Millis),
-    /// Its directory was renamed, and no event map sends its event there any more.
-    NotMatched,
-}
-
-impl What {
-    /// How much it matters.
-    pub fn level(self) -> Level {
-        match self {
-            What::Rescheduled(_) | What::Replaced | What::Again => Level::Debug,
-            What::Scheduled(_) | What::Cancelled => Level::Info,
-            What::TooLate | What::CancelledByShutdown | What::NotMatched | What::HeldBack(_) => Level::Warning,
-        }
-    }
-}
-
-/// A task whose directory is being renamed as it becomes due is looked at again after this.
-const UNKNOWN_PATH: Millis = Millis(25);
 
 /// All tasks of all schedulers.
 pub struct Tasks {
@@ -123,27 +116,38 @@ pub struct Tasks {
     maps: Vec<EventMap>,
     slab: Slab,
     wheel: Wheel<u32>,
-    /// Tasks that wait for their turn, by the order in which they came.
-    queue: BTreeMap<u64, u32>,
-    queued_so_far: u64,
-    running: usize,
+    turns: Turns,
     max_jobs: usize,
-    draining: Option<Tick>,
+    draining: Option<Draining>,
+    /// How many are kept aside to be saved.
+    parked: usize,
+    /// How many are left of those that were saved.
+    restored: usize,
+}
+
+/// What a task is for.
+struct Cause<'a> {
+    /// One event, with IN_ISDIR for a directory.
+    mask: Mask,
+    dir: NodeId,
+    name: &'a [u8],
+    source: Option<Box<[u8]>>,
+    from_scan: bool,
 }
 
 impl Tasks {
-    /// No task yet. At most `max_jobs` run at once; `seed` is a secret.
-    pub fn new(schedulers: Vec<Scheduler>, maps: Vec<EventMap>, max_jobs: usize, seed: u64, now: Tick) -> Tasks {
+    /// No task yet; `seed` is a secret.
+    pub fn new(Rules { schedulers, maps, max_jobs }: Rules, seed: u64, now: Tick) -> Tasks {
         Tasks {
             schedulers,
             maps,
             slab: Slab::new(seed),
             wheel: Wheel::new(now.0),
-            queue: BTreeMap::new(),
-            queued_so_far: 0,
-            running: 0,
+            turns: Turns::default(),
             max_jobs,
             draining: None,
+            parked: 0,
+            restored: 0,
         }
     }
 
@@ -176,49 +180,75 @@ impl Tasks {
         event: &Event<'_>,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(spec) = self.schedulers.get(usize::from(scheduler)) else { return };
+        let Some(spec) = self.spec(scheduler) else { return };
         if !(if event.is_dir { spec.dirs } else { spec.files }) {
             return;
         }
-        let (delay, key) = (spec.delay, Key { scheduler, single: spec.singlejob, dir: event.dir, name: event.name });
-        let known = self.slab.find(&key);
-        if known.is_none() && self.draining.is_some() {
+        let (due, key) = (due_after(now, spec.delay), spec.key(scheduler, event.dir, event.name));
+        if self.draining.is_some() && self.slab.find(&key).is_none() {
             return;
         }
-        let at = known.unwrap_or_else(|| self.slab.add(tree, &key));
+        let mask = if event.is_dir { bit.with(Mask::ISDIR) } else { bit };
+        let (dir, name, source) = (event.dir, event.name, event.source.map(Box::from));
+        let cause = Cause { mask, dir, name, source, from_scan: event.from_scan };
+        self.put(now, tree, scheduler, &cause, due, effects);
+    }
+
+    /// Makes a task, or changes the one that is there.
+    fn put(
+        &mut self,
+        now: Tick,
+        tree: &mut Tree,
+        scheduler: SchedulerId,
+        cause: &Cause<'_>,
+        due: u64,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(spec) = self.spec(scheduler).cloned() else { return };
+        let key = spec.key(scheduler, cause.dir, cause.name);
+        let at = self.slab.find(&key).unwrap_or_else(|| self.slab.add(tree, &key));
+        let state = self.slab.state(at);
         let Some(task) = self.slab.get_mut(at) else { return };
-        let due = due_after(now, delay).max(throttle::held_until(task, now));
-        task.mask = if event.is_dir { bit.with(Mask::ISDIR) } else { bit };
-        task.source = event.source.map(Box::from);
-        task.from_scan = event.from_scan;
+        if spec.on_busy == OnBusy::Skip && matches!(state, State::Running { .. }) {
+            return self.note(tree, at, What::Skipped, effects);
+        }
+        (task.mask, task.source, task.from_scan) = (cause.mask, cause.source.clone(), cause.from_scan);
+        if state == State::New {
+            task.mark = now.0 as u32;
+        }
+        let due = latest(task, &spec, now, due).max(throttle::held_until(task, now));
+        let wait = Millis(due.saturating_sub(now.0).saturating_sub(1));
         self.slab.set_path(tree, at, &key);
-        let what = match self.slab.state(at) {
-            State::New if delay.0 == 0 => {
-                self.enqueue(at);
-                What::Scheduled(delay)
-            }
-            State::New => {
-                self.delay(at, due);
-                What::Scheduled(delay)
+        let what = match state {
+            State::New | State::Parked(_) => {
+                self.take_out(at);
+                self.delay_or_enqueue(at, due, now);
+                What::Scheduled(wait)
             }
             State::Delayed(timer) => {
                 self.wheel.reschedule(timer, due);
-                What::Rescheduled(delay)
+                What::Rescheduled(wait)
             }
             State::Queued(_) => What::Replaced,
-            State::Running { .. } => {
+            State::Running { again_at } => {
                 self.slab.set_state(at, State::Running { again_at: Some(due) });
-                What::Again
+                match spec.on_busy {
+                    OnBusy::Restart if again_at.is_none() => {
+                        effects.push(Effect::Stop(TaskRef(at)));
+                        What::Restarted
+                    }
+                    OnBusy::Restart | OnBusy::Rerun | OnBusy::Skip => What::Again,
+                }
             }
         };
         self.note(tree, at, what, effects);
-        self.cancel_if_too_late(tree, at, effects);
+        self.set_aside_if_too_late(tree, at, effects);
     }
 
     /// Cancels the path's task, and those of all that lies below it if it is a directory.
     fn cancel(&mut self, tree: &mut Tree, scheduler: SchedulerId, event: &Event<'_>, effects: &mut Vec<Effect>) {
-        let Some(spec) = self.schedulers.get(usize::from(scheduler)) else { return };
-        let key = Key { scheduler, single: spec.singlejob, dir: event.dir, name: event.name };
+        let Some(spec) = self.spec(scheduler) else { return };
+        let key = spec.key(scheduler, event.dir, event.name);
         let mut found: Vec<u32> = self.slab.find(&key).into_iter().collect();
         if event.is_dir && event.below && !spec.singlejob {
             let top = if event.name.is_empty() { Some(event.dir) } else { tree.child(event.dir, event.name) };
@@ -240,73 +270,15 @@ impl Tasks {
                 self.slab.set_state(at, State::Running { again_at: None });
                 self.note(tree, at, What::TooLate, effects);
             }
-            State::New | State::Delayed(_) | State::Queued(_) => {
+            State::New | State::Delayed(_) | State::Queued(_) | State::Parked(_) => {
                 self.note(tree, at, why, effects);
                 self.remove(tree, at);
             }
         }
     }
 
-    /// Takes a task out of wherever it is.
-    fn remove(&mut self, tree: &mut Tree, at: u32) {
-        match self.slab.state(at) {
-            State::Delayed(timer) => drop(self.wheel.cancel(timer)),
-            State::Queued(turn) => drop(self.queue.remove(&turn)),
-            State::Running { .. } => self.running -= 1,
-            State::New => {}
-        }
-        self.slab.remove(tree, at);
-    }
-
-    fn delay(&mut self, at: u32, due: u64) {
-        let timer = self.wheel.schedule(due, at);
-        self.slab.set_state(at, State::Delayed(timer));
-    }
-
-    fn enqueue(&mut self, at: u32) {
-        self.queued_so_far += 1;
-        self.queue.insert(self.queued_so_far, at);
-        self.slab.set_state(at, State::Queued(self.queued_so_far));
-    }
-
-    /// Queues what is due, and starts what may start.
-    pub fn advance(&mut self, now: Tick, tree: &mut Tree, effects: &mut Vec<Effect>) {
-        while let Some((_, at)) = self.wheel.pop(now.0) {
-            self.enqueue(at);
-        }
-        while self.running < self.max_jobs {
-            let Some((_, at)) = self.queue.pop_first() else { break };
-            self.slab.set_state(at, State::Running { again_at: None });
-            self.running += 1;
-            if let Some(task) = self.slab.get_mut(at) {
-                throttle::starts(task, now);
-            }
-            match self.about(tree, at) {
-                Some(about) => effects.push(Effect::Start(TaskRef(at), about)),
-                None => {
-                    self.running -= 1;
-                    self.delay(at, due_after(now, UNKNOWN_PATH));
-                }
-            }
-        }
-    }
-
-    /// A job that was started has ended, or could not be started.
-    pub fn finished(&mut self, now: Tick, tree: &mut Tree, task: TaskRef, effects: &mut Vec<Effect>) {
-        let State::Running { again_at } = self.slab.state(task.0) else { return };
-        match again_at {
-            None => self.remove(tree, task.0),
-            Some(due) => {
-                self.running -= 1;
-                let due = due.max(self.hold_back(now, tree, task.0, effects));
-                if due <= now.0 {
-                    self.enqueue(task.0);
-                } else {
-                    self.delay(task.0, due);
-                    self.cancel_if_too_late(tree, task.0, effects);
-                }
-            }
-        }
+    fn spec(&self, scheduler: SchedulerId) -> Option<&Scheduler> {
+        self.schedulers.get(usize::from(scheduler))
     }
 
     /// When [`Tasks::advance`] is to be called next, unless something happens before. Never later than a task is due.
@@ -359,7 +331,7 @@ impl Tasks {
 
     pub(super) fn note(&self, tree: &Tree, at: u32, what: What, effects: &mut Vec<Effect>) {
         let Some(task) = self.slab.get(at) else { return };
-        let wanted = self.schedulers.get(usize::from(task.scheduler)).is_some_and(|spec| what.level() >= spec.notes);
+        let wanted = self.spec(task.scheduler).is_some_and(|spec| what.level() >= spec.notes);
         if wanted {
             effects.push(Effect::Note(task.about(tree.path(NodeId(task.node), &task.name)), what));
         }
@@ -372,8 +344,11 @@ impl Tasks {
         let count = |is: fn(&State) -> bool| self.slab.all().filter(|(_, task)| is(&task.state)).count();
         assert_eq!(count(|state| matches!(state, State::New)), 0);
         assert_eq!(count(|state| matches!(state, State::Delayed(_))), self.wheel.len());
-        assert_eq!(count(|state| matches!(state, State::Queued(_))), self.queue.len());
-        assert_eq!(count(|state| matches!(state, State::Running { .. })), self.running);
+        let queued = count(|state| matches!(state, State::Queued(_)));
+        let running = count(|state| matches!(state, State::Running { .. }));
+        assert_eq!((queued, running), self.turns.counts());
+        assert_eq!(count(|state| matches!(state, State::Parked(_))), self.parked);
+        assert_eq!(self.slab.all().filter(|(_, task)| task.restored).count(), self.restored);
         self.slab.check(tree);
     }
 }
@@ -381,6 +356,13 @@ impl Tasks {
 /// The first tick at which a whole delay has passed: `now` was rounded down, so one more, if there is a delay at all.
 fn due_after(now: Tick, delay: Millis) -> u64 {
     now.0.saturating_add(delay.0).saturating_add(u64::from(delay.0 > 0))
+}
+
+/// A task that is delayed again and again is due after `max_wait` all the same.
+fn latest(task: &slab::Task, spec: &Scheduler, now: Tick, due: u64) -> u64 {
+    let waited = u64::from((now.0 as u32).wrapping_sub(task.mark));
+    let delays = matches!(task.state, State::New | State::Delayed(_));
+    spec.max_wait.filter(|_| delays).map_or(due, |most| due.min(due_after(now, Millis(most.0.saturating_sub(waited)))))
 }
 
 #[cfg(test)]

@@ -22,6 +22,8 @@ pub enum State {
     Delayed(TimerId),
     /// Its place in the queue.
     Queued(u64),
+    /// The daemon ends, and it is due then: it is kept to be saved.
+    Parked(u64),
     /// An event has come meanwhile: once more, due at this tick.
     Running {
         again_at: Option<u64>,
@@ -39,11 +41,14 @@ pub struct Task {
     pub mask: Mask,
     /// How often in a row it was asked for again while it ran, and that not for long.
     pub in_a_row: u16,
-    /// While it runs, the tick of its start; while it is held back, the tick until which; the low bits.
+    /// The low bits of a tick: while it is delayed, of when it was scheduled first; while it runs, of its start; while it is
+    /// held back, of until when.
     pub mark: u32,
     pub scheduler: SchedulerId,
     single: bool,
     pub from_scan: bool,
+    /// It was saved when the daemon ended last.
+    pub restored: bool,
 }
 
 impl Task {
@@ -153,6 +158,7 @@ impl Slab {
             scheduler: key.scheduler,
             single: key.single,
             from_scan: false,
+            restored: false,
         };
         let at = match self.free.pop() {
             Some(at) => at,
@@ -178,7 +184,7 @@ impl Slab {
         if self.get(at).is_none() {
             return;
         }
-        self.unhang(tree, at);
+        self.unhang(tree, at).into_iter().for_each(|node| tree.release(node));
         let mut index = std::mem::take(&mut self.by_key);
         index.remove(self.hash_at(at), at, |n| self.hash_at(n));
         self.by_key = index;
@@ -192,15 +198,32 @@ impl Slab {
         }
     }
 
+    /// A task belongs to this scheduler; [`Slab::index_anew`] is owed.
+    pub fn assign(&mut self, at: u32, scheduler: SchedulerId, single: bool) {
+        if let Some(task) = self.get_mut(at) {
+            (task.scheduler, task.single) = (scheduler, single);
+        }
+    }
+
+    /// Schedulers have changed.
+    pub fn index_anew(&mut self) {
+        let mut index = Index::default();
+        for (at, _) in self.all() {
+            index.insert(self.hash_at(at), at, |n| self.hash_at(n));
+        }
+        self.by_key = index;
+    }
+
     /// A scheduler's only task follows its newest event's path.
     pub fn set_path(&mut self, tree: &mut Tree, at: u32, key: &Key<'_>) {
         let moves = |task: &Task| task.single && (task.node != key.dir.0 || *task.name != *key.name);
         if self.get(at).is_some_and(moves) {
-            self.unhang(tree, at);
+            let old = self.unhang(tree, at);
             if let Some(task) = self.get_mut(at) {
                 (task.node, task.name) = (key.dir.0, Box::from(key.name));
             }
             self.hang(tree, at);
+            old.into_iter().for_each(|old| tree.release(old));
         }
     }
 
@@ -215,8 +238,9 @@ impl Slab {
         tree.set_tasks(node, at);
     }
 
-    fn unhang(&mut self, tree: &mut Tree, at: u32) {
-        let Some(task) = self.get(at) else { return };
+    /// The node that it hung on may have nothing else.
+    fn unhang(&mut self, tree: &mut Tree, at: u32) -> Option<NodeId> {
+        let task = self.get(at)?;
         let (node, prev, next) = (NodeId(task.node), task.prev, task.next);
         match self.get_mut(prev) {
             Some(prev) => prev.next = next,
@@ -225,7 +249,7 @@ impl Slab {
         if let Some(next) = self.get_mut(next) {
             next.prev = prev;
         }
-        tree.release(node);
+        Some(node)
     }
 
     /// The invariants.

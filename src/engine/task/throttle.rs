@@ -37,10 +37,13 @@ impl Tasks {
         let took = u64::from((now.0 as u32).wrapping_sub(task.mark));
         if took + delay.unwrap_or_default().0 >= SHORT {
             task.in_a_row = 0;
-            return 0;
+        } else {
+            task.in_a_row = task.in_a_row.saturating_add(1);
         }
-        task.in_a_row = task.in_a_row.saturating_add(1);
-        let Some(doublings) = task.in_a_row.checked_sub(MOST_IN_A_ROW) else { return 0 };
+        let Some(doublings) = task.in_a_row.checked_sub(MOST_IN_A_ROW) else {
+            task.mark = now.0 as u32;
+            return 0;
+        };
         let pause = (PAUSES[0] << doublings.min(16)).min(PAUSES[1]);
         task.mark = (now.0 + pause) as u32;
         if doublings == 0 {

@@ -82,12 +82,16 @@ impl World {
             exclude: if excludes { vec![Pattern::new(EXCLUDED.as_bytes()).unwrap()] } else { Vec::new() },
         };
         let day = Millis(86_400_000);
-        let scheduler = |dirs| Scheduler { delay: day, files: true, dirs, singlejob: false, notes: Level::Debug };
+        let scheduler = |dirs| Scheduler { delay: day, dirs, notes: Level::Debug, ..Scheduler::default() };
         let watches = Watches::new(&[watch("/s", 0), watch("/t", 1)], Mask::CLOSE_WRITE, 7);
         let schedulers = [true, true, false, false].map(scheduler).to_vec();
         World {
             disk: Disk::new(if most == 0 { usize::MAX } else { most }, excludes),
-            engine: Engine::new(watches, Tasks::new(schedulers, vec![map(0), map(1)], 9, 5, Tick(0)), false),
+            engine: Engine::new(
+                watches,
+                Tasks::new(Rules { schedulers, maps: vec![map(0), map(1)], max_jobs: 9 }, 5, Tick(0)),
+                false,
+            ),
             rng: Rng::with_seed(seed),
             now: 0,
             ops: VecDeque::new(),
@@ -454,7 +458,7 @@ impl World {
                     if !paths[kind].insert(path.clone()) {
                         paths[kind].insert(format!("{path} once more"));
                     }
-                    self.engine.finished(later, task);
+                    self.engine.finished(later, task, Outcome::Done(None));
                 }
             }
         }

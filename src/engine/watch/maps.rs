@@ -46,6 +46,7 @@ impl Watches {
         existing: bool,
     ) -> Vec<MapId> {
         let path = if set.picky { self.tree.path(dir, name) } else { Vec::new() };
+        let roots = roots.filter(|id| !existing || self.replays(*id));
         let counts = |watch: &&Watch| (watch.existing || !existing) && !(set.picky && watch.excludes(&path));
         each_once(roots.filter_map(|id| self.spec(id)).filter(counts).map(|watch| watch.map))
     }

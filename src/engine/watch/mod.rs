@@ -11,6 +11,7 @@ pub mod events;
 mod maps;
 mod moves;
 mod names;
+mod reload;
 mod roots;
 mod scans;
 mod set;
@@ -133,6 +134,8 @@ struct Root {
     node: NodeId,
     watch: usize,
     globs: Vec<Glob>,
+    /// What is there already when it is scanned is told, to those watches that want to know it.
+    replays: bool,
 }
 
 /// A configured path, or a directory on its way, that is waited for.
@@ -189,6 +192,8 @@ pub struct Watches {
     started: bool,
     /// What is lost by an overflow is being looked for.
     recovering: bool,
+    /// What a new configuration asks for is being scanned.
+    reloading: bool,
 }
 
 impl Watches {
@@ -216,10 +221,11 @@ impl Watches {
             want_of: Errno::ENOSPC,
             started: false,
             recovering: false,
+            reloading: false,
         };
         for (number, watch) in watches.iter().enumerate() {
             for path in &watch.paths {
-                new.add_root(path, number);
+                new.add_root(path, number, None);
             }
         }
         new
@@ -229,6 +235,12 @@ impl Watches {
         if self.sets.is_crowded() {
             self.sets.keep(self.tree.sets());
         }
+        let set = self.number_of(roots);
+        self.tree.set_set(node, set);
+    }
+
+    /// The number of the set of these paths.
+    fn number_of(&mut self, roots: Roots) -> u16 {
         let watch_of = |id: RootId| self.specs.get(self.roots.get(usize::from(id))?.watch);
         let last = |(id, level): &(RootId, u8)| {
             self.roots.get(usize::from(*id)).is_some_and(|root| root.globs.len() == usize::from(*level) + 1)
@@ -248,8 +260,7 @@ impl Watches {
                 roots,
             }
         };
-        let set = self.sets.intern(roots.in_order(), make);
-        self.tree.set_set(node, set);
+        self.sets.intern(roots.in_order(), make)
     }
 
     /// What a directory serves.
@@ -260,6 +271,11 @@ impl Watches {
     /// The watch that a root belongs to.
     fn spec(&self, id: RootId) -> Option<&Watch> {
         self.specs.get(self.roots.get(usize::from(id))?.watch)
+    }
+
+    /// Whether what is there already under a configured path is told when it is scanned.
+    fn replays(&self, id: RootId) -> bool {
+        self.roots.get(usize::from(id)).is_some_and(|root| root.replays)
     }
 
     /// How many directories are watched for what happens in them.
@@ -320,7 +336,7 @@ impl Watches {
     fn overflow(&mut self, sink: Sink<'_>) {
         self.drop_open_pairs(sink);
         self.recover();
-        for root in &self.roots {
+        for root in self.roots.iter().filter(|root| self.specs.get(root.watch).is_some()) {
             let name = self.tree.name(root.node).to_vec();
             let dir = self.tree.parent(root.node).unwrap_or(ROOT);
             let event = Event {

@@ -14,11 +14,18 @@ const ON_THE_WAY: Mask = Mask::DELETE_SELF.with(Mask::MOVE_SELF);
 const WAITING: Mask = Mask::CREATE.with(Mask::MOVED_TO);
 
 impl Watches {
-    pub(super) fn add_root(&mut self, path: &WatchPath, watch: usize) {
-        let Some(way) = self.way_to(&path.base) else { return };
-        let (Some(node), Ok(id)) = (way.last().copied(), RootId::try_from(self.roots.len())) else { return };
+    /// A further configured path, in the place of number `free` if there is one; the answer is its number.
+    pub(super) fn add_root(&mut self, path: &WatchPath, watch: usize, free: Option<usize>) -> Option<RootId> {
+        let way = self.tree.way_to(&path.base)?;
+        let node = way.last().copied()?;
+        let at = free.unwrap_or(self.roots.len());
+        let id = RootId::try_from(at).ok()?;
+        let root = Root { node, watch, globs: path.globs.clone(), replays: true };
+        match self.roots.get_mut(at) {
+            Some(place) => *place = root,
+            None => self.roots.push(root),
+        }
         self.tree.anchor(node);
-        self.roots.push(Root { node, watch, globs: path.globs.clone() });
         let mut roots = self.set_of(node).roots.clone();
         match path.globs.is_empty() {
             true => roots.dirs.push(id),
@@ -30,21 +37,13 @@ impl Watches {
         for above in way.into_iter().rev().skip(1) {
             self.want(above, Scan::Watch);
         }
-    }
-
-    /// The nodes of all directories on a way, from `/` down.
-    fn way_to(&mut self, path: &[u8]) -> Option<Vec<NodeId>> {
-        let mut way = vec![ROOT];
-        for component in path.split(|byte| *byte == b'/').filter(|component| !component.is_empty()) {
-            way.push(self.tree.child_or_new(way.last().copied()?, component)?);
-        }
-        Some(way)
+        Some(id)
     }
 
     /// On the way to a configured path, this is a symbolic link to there: what happens to its target happens to it. The
     /// target's own way is watched too, and a target that is not there is waited for.
     pub fn is_link_to(&mut self, link: NodeId, target: &[u8]) {
-        let Some(way) = self.way_to(target) else { return };
+        let Some(way) = self.tree.way_to(target) else { return };
         let Some(node) = way.last().copied().filter(|node| !self.is_same(*node, link) && *node != link) else { return };
         self.tree.anchor(node);
         self.links.push((link, node));
@@ -168,6 +167,7 @@ impl Watches {
     /// The user is told of a configured path once.
     pub(super) fn is_missing(&mut self, node: NodeId) -> Option<Trouble> {
         self.directory_is_gone(node, Mask::DELETE);
+        self.roots.iter_mut().filter(|root| root.node == node).for_each(|root| root.replays = true);
         let is_root = self.roots.iter().any(|root| root.node == node);
         match self.missing.iter_mut().find(|missing| missing.node == node) {
             Some(known) => (is_root && !std::mem::replace(&mut known.told, true)).then_some(Trouble::RootMissing),

@@ -73,6 +73,7 @@ impl Watches {
         }
         if !self.is_in_doubt() {
             self.finish_recovery();
+            self.reloaded();
             self.started = true;
             self.scans = Vec::new();
         }
@@ -203,7 +204,7 @@ impl Watches {
         let set = self.set_of(parent);
         let serves_the_same = match scan {
             Scan::Report => set.all_auto_add,
-            Scan::Return => set.all_rec || set.all_auto_add,
+            Scan::Return => (set.all_rec || set.all_auto_add) && !self.reloading,
             Scan::None | Scan::Watch | Scan::List | Scan::First | Scan::Recent => set.all_rec,
         };
         if serves_the_same {
@@ -241,7 +242,7 @@ impl Watches {
         let wants = |id: &RootId| {
             included(*id).is_some_and(|watch| match scan {
                 Scan::Report => watch.auto_add,
-                Scan::Return => watch.rec || watch.auto_add,
+                Scan::Return => (watch.rec || watch.auto_add) && self.replays(*id),
                 Scan::None | Scan::Watch | Scan::List | Scan::First | Scan::Recent => watch.rec,
             })
         };

@@ -11,7 +11,7 @@ use crate::sys::Errno;
 pub struct Denied {
     /// What must not be entered: itself, or one on its way.
     at: NodeId,
-    node: NodeId,
+    pub(super) node: NodeId,
     scan: Scan,
 }
 

@@ -107,7 +107,16 @@ impl Tree {
         self.find_or_add(parent, name).map(|(node, _)| node)
     }
 
-    /// The same, and whether it is new.
+    /// The nodes of all directories on a path, from `/` down, made where they are not there.
+    pub fn way_to(&mut self, path: &[u8]) -> Option<Vec<NodeId>> {
+        let mut way = vec![ROOT];
+        for component in path.split(|byte| *byte == b'/').filter(|component| !component.is_empty()) {
+            way.push(self.child_or_new(way.last().copied()?, component)?);
+        }
+        Some(way)
+    }
+
+    /// Like [`Tree::child_or_new`], and whether it is new.
     pub fn find_or_add(&mut self, parent: NodeId, name: &[u8]) -> Option<(NodeId, bool)> {
         let hash = keyed_hash(self.seed, [parent.0, 0], name);
         if let Some(known) = self.child_by_hash(hash, parent, name) {
@@ -262,22 +271,32 @@ impl Tree {
         }
     }
 
+    /// It belongs to no configured path any more.
+    pub fn unanchor(&mut self, id: NodeId) {
+        self.node_mut(id).presence = Presence::Here;
+    }
+
     /// What it is to the disk, itself.
     pub fn presence(&self, id: NodeId) -> Presence {
         self.node(id).presence
     }
 
-    /// Frees a lost node that nothing holds, and then what it alone held above.
+    /// Frees a node that is lost, or that was made for a task alone, and that nothing holds; then what it alone held above.
     pub fn release(&mut self, id: NodeId) {
         let mut next = Some(id);
         while let Some(id) = next {
             let node = self.node(id);
             let departing = node.flags & Flag::Departing as u8 != 0;
             let held = departing || node.wd != UNWATCHED || node.tasks != NONE || node.first_child != NONE;
-            if held || !matches!(node.presence, Presence::Deleted | Presence::MovedOut) {
+            let is_lost = matches!(node.presence, Presence::Deleted | Presence::MovedOut);
+            let idle = node.presence == Presence::Here && node.set == 0 && node.flags == 0 && node.scan == Scan::None;
+            if held || !(is_lost || idle) {
                 return;
             }
             next = node_id(node.parent);
+            if idle {
+                self.leave_name(id);
+            }
             self.free_node(id);
         }
     }

@@ -5,20 +5,45 @@
 //! as it is. Turns (command, values) into a [`Program`] for `sys::spawn`.
 
 pub mod shell;
+pub mod trampoline;
 pub mod words;
 
+use crate::parts::accounts::Account;
 use crate::parts::template::{PLACEHOLDERS, Template, Values};
-use crate::sys::Errno;
 use crate::sys::spawn::Program;
+use crate::sys::{Errno, process};
 use std::ffi::CString;
 
 /// A command as it was configured.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Command {
+pub struct Command {
+    /// What is run.
+    pub line: Line,
+    /// As whom, if not as dogwatch itself.
+    pub user: Option<Account>,
+    /// Where what it prints goes.
+    pub output: Output,
+}
+
+/// What is run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Line {
     /// For `/bin/sh -c`, with the placeholders rewritten to variables.
     Shell(Vec<u8>),
     /// A program and its arguments.
     Exec(Vec<Template>),
+}
+
+/// Where what a command prints goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Output {
+    /// Into the log, line by line, under its scheduler's logname.
+    #[default]
+    Log,
+    /// To dogwatch's own standard output and standard error.
+    Inherit,
+    /// Nowhere.
+    Null,
 }
 
 /// The variables that every command inherits, without those that are set anew for each.
@@ -42,15 +67,27 @@ impl Command {
     /// The program to start for these values. EINVAL for a value with a NUL, which no path has.
     pub fn program(&self, values: &Values<'_>, inherited: &Environment) -> Result<Program, Errno> {
         let string = |bytes: Vec<u8>| CString::new(bytes).map_err(|_| Errno::EINVAL);
-        let argv = match self {
-            Command::Shell(line) => vec![b"/bin/sh".to_vec(), b"-c".to_vec(), line.clone()],
-            Command::Exec(words) => words.iter().map(|word| word.expand(values)).collect(),
+        let argv = match &self.line {
+            Line::Shell(line) => vec![b"/bin/sh".to_vec(), b"-c".to_vec(), line.clone()],
+            Line::Exec(words) => words.iter().map(|word| word.expand(values)).collect(),
         };
+        let argv: Vec<CString> = argv.into_iter().map(string).collect::<Result<_, _>>()?;
         let mut env = inherited.0.clone();
         for (placeholder, _) in PLACEHOLDERS {
             env.push(string([placeholder.variable().as_bytes(), b"=", &values.get(placeholder)].concat())?);
         }
-        Ok(Program { argv: argv.into_iter().map(string).collect::<Result<_, _>>()?, env })
+        // Whoever is that user already, and not root, needs nobody in between, and has no right to set groups.
+        let own = process::effective_uid();
+        let Some(account) = self.user.as_ref().filter(|user| own == 0 || user.uid != own) else {
+            return Ok(Program::new(argv, env));
+        };
+        if let Some((name, home)) = &account.person {
+            for (variable, value) in [(&b"USER="[..], name), (b"LOGNAME=", name), (b"HOME=", home)] {
+                env.retain(|string| !string.as_bytes().starts_with(variable));
+                env.push(string([variable, value].concat())?);
+            }
+        }
+        Ok(trampoline::program(account, argv, env))
     }
 }
 

@@ -4,6 +4,10 @@ use super::*;
 use crate::jobs::command::shell::{Misplaced, rewrite};
 use crate::jobs::command::words::split;
 
+fn command(line: Line) -> Command {
+    Command { line, user: None, output: Output::Log }
+}
+
 fn values<'a>(pathname: &'a [u8]) -> Values<'a> {
     Values { maskname: "IN_CREATE", pathname, src_pathname: b"", task_id: 3, scheduler: "s", date: "20260101-000000" }
 }
@@ -65,7 +69,7 @@ fn every_misplaced_placeholder_is_named() {
 fn exec_values_are_one_argument_each() {
     let argv = |value: &[u8], path: &[u8]| {
         let words = split(value).unwrap();
-        let program = Command::Exec(words).program(&values(path), &Environment::default()).unwrap();
+        let program = command(Line::Exec(words)).program(&values(path), &Environment::default()).unwrap();
         program.argv.into_iter().map(CString::into_bytes).collect::<Vec<_>>()
     };
     assert_eq!(argv(b"/bin/x {pathname}  -f{name}", b"/a b/$(c) d"), [&b"/bin/x"[..], b"/a b/$(c) d", b"-f$(c) d"]);
@@ -84,7 +88,7 @@ fn a_quote_without_an_end_is_told() {
 #[test]
 fn a_command_finds_its_values_in_the_environment() {
     let outer = [(b"PATH".to_vec(), b"/bin".to_vec()), (b"DOGWATCH_PATHNAME".to_vec(), b"old".to_vec())];
-    let program = Command::Shell(b"x".to_vec()).program(&values(b"/new"), &Environment::new(outer)).unwrap();
+    let program = command(Line::Shell(b"x".to_vec())).program(&values(b"/new"), &Environment::new(outer)).unwrap();
     let env: Vec<&[u8]> = program.env.iter().map(|string| string.as_bytes()).collect();
     assert!(env.contains(&&b"PATH=/bin"[..]));
     assert_eq!(

@@ -16,6 +16,10 @@ fn names_cannot_leave_their_line() {
     ];
     for (bytes, expected) in cases {
         assert_eq!(Escaped(bytes).to_string(), expected);
+        assert_eq!(unescaped(expected.as_bytes()).as_deref(), Some(bytes));
+    }
+    for wrong in [&b"\\"[..], b"a\\x1", b"\\t", b"\\xg0", b"\\x+1"] {
+        assert_eq!(unescaped(wrong), None, "{wrong:?}");
     }
 }
 

@@ -1,0 +1,209 @@
+//! Children: commands are started, what they print is logged, and each is reaped or made to end.
+//!
+//! A task ends when its child does; a pipe may live on, for what the command left running still prints into it.
+
+mod output;
+mod stop;
+
+use super::{Daemon, say};
+use crate::config::Scheduler;
+use crate::engine::task::{About, Outcome, TaskRef};
+use crate::engine::watch::events;
+use crate::jobs::command::Output;
+use crate::parts::diag::Failure;
+use crate::parts::log::Level;
+use crate::parts::template::Values;
+use crate::sys::clock::{self, Tick};
+use crate::sys::process::Pid;
+use crate::sys::signal::{self, Order};
+use crate::sys::spawn::{self, Exit};
+use crate::sys::{Errno, fd};
+use output::Outputs;
+use std::os::fd::AsFd;
+use std::rc::Rc;
+use stop::Stop;
+
+/// A command that runs.
+struct Child {
+    pid: Pid,
+    task: TaskRef,
+    about: About,
+    /// As it was when the command was started.
+    scheduler: Rc<Scheduler>,
+    stop: Stop,
+}
+
+/// All that runs, and what is left of what ran.
+#[derive(Default)]
+pub struct Children {
+    running: Vec<Child>,
+    pub outputs: Outputs,
+    /// SIGCHLD has come, and not every child has been looked at since.
+    pub ended: bool,
+    /// Groups whose leader ended when it was told to, and of which somebody is left, with the instant of their SIGKILL. As long
+    /// as somebody is, the number is theirs; and it is not given out again within seconds (pid_max is 32,768 at least).
+    leftovers: Vec<(Pid, Tick)>,
+}
+
+impl Children {
+    /// Whether nothing runs that was started or told to end.
+    pub fn is_empty(&self) -> bool {
+        self.running.is_empty() && self.leftovers.is_empty()
+    }
+
+    /// When [`Daemon::stop_overdue`] has something to do.
+    pub fn deadline(&self) -> Option<Tick> {
+        let running = self.running.iter().filter_map(|child| child.stop.deadline());
+        running.chain(self.leftovers.iter().map(|(_, until)| *until)).min()
+    }
+}
+
+impl Daemon {
+    /// Starts a task's job.
+    pub fn start(&mut self, task: TaskRef, about: About) {
+        let Some(scheduler) = self.config.schedulers.get(usize::from(about.scheduler)).cloned() else {
+            return self.engine.finished(self.now, task, Outcome::Failed);
+        };
+        match self.spawn(&scheduler, &about) {
+            Ok(pid) => {
+                self.say_of_task(Level::Info, &about, format_args!("started, pid {}", pid.raw()));
+                let stop = Stop::after(self.now, scheduler.timeout);
+                self.children.running.push(Child { pid, task, about, scheduler, stop });
+            }
+            Err(errno) => {
+                let no_proc = scheduler.command.user.is_some() && errno == Errno::ENOENT;
+                let hint = if no_proc { " (another user's command needs /proc)" } else { "" };
+                self.say_of_task(Level::Error, &about, format_args!("failed: cannot start its command: {errno}{hint}"));
+                self.engine.finished(self.now, task, Outcome::Failed);
+            }
+        }
+    }
+
+    fn spawn(&mut self, scheduler: &Rc<Scheduler>, about: &About) -> Result<Pid, Errno> {
+        let date = self.log.zone().civil(clock::wall_now()).compact();
+        let values = Values {
+            maskname: events::first_name(about.mask),
+            pathname: &about.path,
+            src_pathname: about.source.as_deref().unwrap_or_default(),
+            task_id: about.id,
+            scheduler: &scheduler.name,
+            date: &date,
+        };
+        let program = scheduler.command.program(&values, &self.environment)?;
+        match scheduler.command.output {
+            Output::Inherit => spawn::spawn(&program, spawn::Output::Inherited),
+            Output::Null => spawn::spawn(&program, spawn::Output::Null),
+            Output::Log => {
+                let (ours, theirs) = fd::pipe()?;
+                let pid = spawn::spawn(&program, spawn::Output::To(theirs.as_fd()))?;
+                self.children.outputs.add(ours, pid, Rc::clone(scheduler), about.id);
+                Ok(pid)
+            }
+        }
+    }
+
+    /// Looks at each known child after SIGCHLD: several ends can come as one signal. What fails is tried again.
+    pub fn reap(&mut self) -> Result<(), Failure> {
+        if !std::mem::take(&mut self.children.ended) {
+            return Ok(());
+        }
+        let mut result = Ok(());
+        for child in std::mem::take(&mut self.children.running) {
+            match spawn::reap(child.pid) {
+                Ok(None) => self.children.running.push(child),
+                Ok(Some(exit)) => self.ended(&child, exit),
+                Err(Errno::ECHILD) => {
+                    let message = format_args!("failed: somebody else has reaped it, and how it ended is not known");
+                    self.say_of_child(Level::Error, &child, message);
+                    self.engine.finished(self.now, child.task, Outcome::Failed);
+                }
+                Err(errno) => {
+                    self.children.running.push(child);
+                    self.children.ended = true;
+                    result = Err(Failure::of("wait for a command", errno));
+                }
+            }
+        }
+        result
+    }
+
+    fn ended(&mut self, child: &Child, exit: Exit) {
+        self.children.outputs.child_ended(child.pid, &mut self.log);
+        if let Some(until) = child.stop.deadline_of_the_rest() {
+            if signal::order_group(child.pid, Order::Nothing).is_ok() {
+                self.children.leftovers.push((child.pid, until));
+            }
+        }
+        let level = if exit.is_success() { Level::Info } else { Level::Error };
+        self.say_of_child(level, child, format_args!("{}", say::Ended(exit)));
+        let outcome = if exit.is_success() { Outcome::Done(None) } else { Outcome::Failed };
+        self.engine.finished(self.now, child.task, outcome);
+    }
+
+    /// A task's command is to end: there is a newer event, and its scheduler restarts.
+    pub fn stop_task(&mut self, task: TaskRef) {
+        let now = self.now;
+        for child in self.children.running.iter_mut().filter(|child| child.task == task) {
+            tell(child.pid, child.stop.ask(now));
+        }
+    }
+
+    /// All commands are to end.
+    pub fn stop_all(&mut self) {
+        let now = self.now;
+        self.children.running.iter_mut().for_each(|child| tell(child.pid, child.stop.ask(now)));
+    }
+
+    /// Commands that have run for too long are told to end, and those that were told in vain are killed.
+    pub fn stop_overdue(&mut self) {
+        for mut child in std::mem::take(&mut self.children.running) {
+            let order = child.stop.overdue(self.now);
+            match order {
+                Some(Order::Term) => {
+                    let timeout = child.scheduler.timeout.unwrap_or_default();
+                    self.say_of_child(Level::Error, &child, format_args!("runs for {timeout} now and gets SIGTERM"));
+                }
+                Some(Order::Kill) => self.say_of_child(Level::Warning, &child, format_args!("gets SIGKILL")),
+                Some(Order::Nothing) | None => {}
+            }
+            tell(child.pid, order);
+            self.children.running.push(child);
+        }
+        let now = self.now;
+        self.children.leftovers.retain(|(group, until)| {
+            if *until <= now {
+                tell(*group, Some(Order::Kill));
+            }
+            *until > now
+        });
+    }
+
+    /// How many commands run.
+    pub fn running(&self) -> usize {
+        self.children.running.len()
+    }
+
+    fn say_of_child(&mut self, level: Level, child: &Child, message: std::fmt::Arguments<'_>) {
+        self.say_under(level, &child.scheduler, &child.about, message);
+    }
+
+    /// Logs what became of a task.
+    pub fn say_of_task(&mut self, level: Level, about: &About, message: std::fmt::Arguments<'_>) {
+        let Some(scheduler) = self.config.schedulers.get(usize::from(about.scheduler)).cloned() else { return };
+        self.say_under(level, &scheduler, about, message);
+    }
+
+    fn say_under(&mut self, level: Level, scheduler: &Scheduler, about: &About, message: std::fmt::Arguments<'_>) {
+        if level >= scheduler.rules.notes {
+            let subject = say::Subject(&scheduler.name, about);
+            self.log.line(level, &scheduler.logname, format_args!("{subject}: {message}"));
+        }
+    }
+}
+
+fn tell(group: Pid, order: Option<Order>) {
+    if let Some(order) = order {
+        // ESRCH only says that the whole group is gone already.
+        let _ = signal::order_group(group, order);
+    }
+}

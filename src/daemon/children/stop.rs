@@ -1,0 +1,77 @@
+//! How a child is made to end: SIGTERM when it has run for too long or is not wanted any more, SIGKILL when that has not
+//! helped. Pure: it is told the time.
+
+use crate::parts::duration::Millis;
+use crate::sys::clock::Tick;
+use crate::sys::signal::Order;
+
+/// From SIGTERM to SIGKILL.
+const GRACE: Millis = Millis(5_000);
+
+/// How far it has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stop {
+    /// Nobody has asked it; at this instant it has run for too long.
+    Unasked(Option<Tick>),
+    /// It was asked, and is killed then.
+    Asked(Tick),
+    /// It was killed.
+    Killed,
+}
+
+impl Stop {
+    /// For a child that starts now and may run for so long.
+    pub fn after(now: Tick, timeout: Option<Millis>) -> Stop {
+        Stop::Unasked(timeout.map(|timeout| later(now, timeout)))
+    }
+
+    /// When [`Stop::overdue`] has an answer.
+    pub fn deadline(self) -> Option<Tick> {
+        match self {
+            Stop::Unasked(at) => at,
+            Stop::Asked(at) => Some(at),
+            Stop::Killed => None,
+        }
+    }
+
+    /// It is to end. Whoever was asked already is given the time that it was given then.
+    pub fn ask(&mut self, now: Tick) -> Option<Order> {
+        match self {
+            Stop::Unasked(_) => {
+                *self = Stop::Asked(later(now, GRACE));
+                Some(Order::Term)
+            }
+            Stop::Asked(_) | Stop::Killed => None,
+        }
+    }
+
+    /// What it is to be told by now.
+    pub fn overdue(&mut self, now: Tick) -> Option<Order> {
+        if self.deadline().is_none_or(|at| now < at) {
+            return None;
+        }
+        match self {
+            Stop::Unasked(_) => self.ask(now),
+            Stop::Asked(_) | Stop::Killed => {
+                *self = Stop::Killed;
+                Some(Order::Kill)
+            }
+        }
+    }
+
+    /// It has ended. If it was asked to, the rest of its group is killed then.
+    pub fn deadline_of_the_rest(self) -> Option<Tick> {
+        match self {
+            Stop::Asked(at) => Some(at),
+            Stop::Unasked(_) | Stop::Killed => None,
+        }
+    }
+}
+
+/// The first tick at which so long has passed: now was rounded down.
+fn later(now: Tick, by: Millis) -> Tick {
+    Tick(now.0.saturating_add(by.0).saturating_add(1))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,72 @@
+//! SIGHUP: the configuration is read again. What is wrong with it is logged, and the old one goes on; else the new one takes
+//! its place between two turns, without a gap.
+
+use super::moment::Moment;
+use super::shutdown::Phase;
+use super::{Daemon, permitted};
+use crate::config::{self, Config, Refused};
+use crate::engine::task::SchedulerId;
+use crate::parts::log::Level;
+
+/// Where the configuration is read from again, and how.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// An absolute path.
+    pub path: Vec<u8>,
+    /// Everything is logged, whatever the configured levels.
+    pub debug: bool,
+}
+
+impl Origin {
+    /// Reads it, the first time or again; with its warnings.
+    pub fn load(&self) -> Result<(Config, Vec<String>), Refused> {
+        let loaded = config::load(&self.path)?;
+        let config = if self.debug { loaded.config.debugging() } else { loaded.config };
+        Ok((config, loaded.warnings))
+    }
+}
+
+impl Daemon {
+    /// Takes a new configuration, if one is asked for. That waits for a moment at which nothing is to be scanned and nothing
+    /// is in doubt.
+    pub fn reload_if_asked(&mut self) {
+        let calm = self.phase == Phase::Running && !self.has_work() && !self.engine.watches.is_in_doubt();
+        if !calm || !std::mem::take(&mut self.reload_asked) {
+            return;
+        }
+        let refused = match self.origin.load() {
+            Ok((config, warnings)) => match permitted(&config) {
+                Ok(()) => {
+                    self.say_lines(Level::Warning, &warnings);
+                    return self.take_over(config);
+                }
+                Err(failure) => vec![failure.to_string()],
+            },
+            Err(refused) => refused.complaints,
+        };
+        self.say_lines(Level::Error, &refused);
+        self.say(Level::Error, format_args!("the new configuration is not taken: the old one goes on"));
+    }
+
+    fn take_over(&mut self, config: Config) {
+        let before: Vec<String> = self.config.schedulers.iter().map(|scheduler| scheduler.name.clone()).collect();
+        let number = |old: SchedulerId| {
+            let name = before.get(usize::from(old))?;
+            let new = config.schedulers.iter().position(|scheduler| scheduler.name == *name)?;
+            SchedulerId::try_from(new).ok()
+        };
+        self.engine.reconfigure(&config.watches, config.rules(), &number);
+        // These still name schedulers by their old numbers.
+        self.perform_effects();
+        self.config = config;
+        self.since = Moment::now();
+        self.ready = false;
+        self.say(Level::Info, format_args!("the new configuration is taken"));
+    }
+
+    fn say_lines(&mut self, level: Level, texts: &[String]) {
+        for line in texts.iter().flat_map(|text| text.lines()) {
+            self.say(level, format_args!("{line}"));
+        }
+    }
+}
