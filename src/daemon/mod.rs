@@ -7,9 +7,14 @@ mod degraded;
 mod moment;
 mod mounts;
 mod perform;
+mod presence;
 mod say;
 mod scan;
 mod shutdown;
+mod status;
+
+pub use presence::{PID_FILE, Wishes};
+pub use status::FILE as STATUS_FILE;
 
 use crate::config::{Config, DAEMON};
 use crate::engine::Engine;
@@ -28,8 +33,10 @@ use degraded::Degraded;
 use moment::Moment;
 use mounts::Mounts;
 use perform::Child;
+use presence::{Presence, Side};
 use scan::Scanner;
 use shutdown::Phase;
+use status::Counters;
 use std::os::fd::AsFd;
 
 /// What the loop is woken by.
@@ -53,6 +60,11 @@ pub enum End {
     Orderly,
     /// At once, for it was asked twice.
     Hasty,
+    /// This was only the parent of the one in the background.
+    Background {
+        /// Else it has ended, and has told why.
+        serves: bool,
+    },
 }
 
 struct Daemon {
@@ -71,6 +83,8 @@ struct Daemon {
     /// SIGCHLD has come, and not every child has been looked at since.
     child_ended: bool,
     phase: Phase,
+    presence: Presence,
+    counters: Counters,
     degraded: Degraded,
     /// All that is there at the start is watched.
     ready: bool,
@@ -82,16 +96,33 @@ struct Daemon {
 }
 
 /// Runs until a signal ends it. An error is one that keeps the loop from starting, or from going on.
-pub fn run(config: Config, environment: Environment, log: Log) -> Result<End, Failure> {
-    let mut daemon = Daemon::new(config, environment, log)?;
+pub fn run(config: Config, environment: Environment, log: Log, wishes: Wishes) -> Result<End, Failure> {
+    // Before the fork and before the lock: who finds our pid may send signals at once.
+    let signals = Signals::new().map_err(|errno| Failure::of("take over signals", errno))?;
+    let parent = match wishes.background.then(presence::into_background).transpose()? {
+        Some(Side::Parent(end)) => return Ok(end),
+        Some(Side::Child(parent)) => Some(parent),
+        None => None,
+    };
+    let (presence, warnings) = Presence::new(wishes, parent)?;
+    let mut daemon = Daemon::new(config, environment, log, signals, presence)?;
+    daemon.log.set_time(clock::wall_now());
+    for warning in warnings {
+        daemon.say(Level::Warning, format_args!("{warning}"));
+    }
     let result = daemon.run();
     daemon.log.flush();
     result
 }
 
 impl Daemon {
-    fn new(config: Config, environment: Environment, log: Log) -> Result<Daemon, Failure> {
-        let signals = Signals::new().map_err(|errno| Failure::of("take over signals", errno))?;
+    fn new(
+        config: Config,
+        environment: Environment,
+        log: Log,
+        signals: Signals,
+        presence: Presence,
+    ) -> Result<Daemon, Failure> {
         let inotify = Inotify::new().map_err(|errno| match errno {
             Errno::EMFILE => Failure::of("open an inotify instance", errno)
                 .hint("raise the sysctl fs.inotify.max_user_instances, or the limit of open files"),
@@ -119,6 +150,8 @@ impl Daemon {
             children: Vec::new(),
             child_ended: false,
             phase: Phase::Running,
+            presence,
+            counters: Counters::default(),
             degraded: Degraded::default(),
             ready: false,
             now,
@@ -128,7 +161,7 @@ impl Daemon {
     }
 
     fn run(&mut self) -> Result<End, Failure> {
-        self.log.set_time(clock::wall_now());
+        self.serve()?;
         let mut poll = Poll::new();
         let mut failing_since = None;
         loop {
@@ -161,9 +194,7 @@ impl Daemon {
             return Ok(Some(end));
         }
         if !self.ready && !self.has_work() && !self.engine.watches.is_in_doubt() {
-            self.ready = true;
-            let watched = self.engine.watches.watched_directories();
-            self.say(Level::Info, format_args!("ready, directories watched: {watched}"));
+            self.is_ready();
         }
         if !self.has_work() {
             self.since = self.empty_at;
@@ -205,6 +236,7 @@ impl Daemon {
             match signal {
                 Signal::Child => self.child_ended = true,
                 Signal::Term | Signal::Int | Signal::Hup => self.asked_to_end(signal),
+                Signal::Usr1 => self.write_status(),
                 Signal::Other(_) => {}
             }
         }
@@ -244,6 +276,7 @@ impl Daemon {
         let read = records.len();
         for record in records {
             if record.mask.any(Mask::Q_OVERFLOW) {
+                self.counters.overflows += 1;
                 self.log.line(Level::Error, DAEMON, format_args!("the event queue overflowed: events are lost"));
             }
             self.engine.feed(self.now, |watches, sink| watches.record(&record, sink));

@@ -11,7 +11,7 @@ use crate::parts::diag::Failure;
 use crate::parts::log::Level;
 use crate::parts::template::Values;
 use crate::parts::text::Escaped;
-use crate::sys::clock;
+use crate::sys::clock::{self, Tick};
 use crate::sys::process::Pid;
 use crate::sys::spawn::{self, Exit};
 use crate::sys::{Errno, fs};
@@ -25,7 +25,8 @@ const UNWATCHED_AT_ONCE: usize = 1_024;
 pub struct Child {
     pub pid: Pid,
     task: TaskRef,
-    about: About,
+    pub about: About,
+    pub started: Tick,
 }
 
 impl Daemon {
@@ -142,7 +143,9 @@ impl Daemon {
     fn list_some(&mut self) {
         let (now, lost) = (Moment::now(), self.degraded.since.unwrap_or(self.since));
         let since = self.since.since(now).min(lost.since(now));
-        match self.engine.feed(self.now, |watches, sink| self.scanner.list_on(watches, since, sink)) {
+        let listed =
+            self.engine.feed(self.now, |watches, sink| self.scanner.list_on(watches, &self.presence, since, sink));
+        match listed {
             Ok(Listed::All | Listed::More | Listed::Gone) | Err(Miss::Stranger) => {}
             Err(Miss::At(node, errno)) => {
                 let path = self.engine.watches.tree().path(node, b"");
@@ -189,9 +192,11 @@ impl Daemon {
         match self.spawn(&about) {
             Ok(pid) => {
                 self.say_of_task(Level::Info, &about, format_args!("started, pid {}", pid.raw()));
-                self.children.push(Child { pid, task, about });
+                self.counters.started += 1;
+                self.children.push(Child { pid, task, about, started: self.now });
             }
             Err(errno) => {
+                self.counters.failed += 1;
                 self.say_of_task(Level::Error, &about, format_args!("failed: cannot start its command: {errno}"));
                 self.engine.finished(self.now, task);
             }
@@ -223,6 +228,7 @@ impl Daemon {
                 Ok(None) => self.children.push(child),
                 Ok(Some(exit)) => self.ended(&child, exit),
                 Err(Errno::ECHILD) => {
+                    self.counters.failed += 1;
                     let message = format_args!("failed: somebody else has reaped it, and how it ended is not known");
                     self.say_of_task(Level::Error, &child.about, message);
                     self.engine.finished(self.now, child.task);
@@ -238,7 +244,11 @@ impl Daemon {
     }
 
     fn ended(&mut self, child: &Child, exit: Exit) {
-        let level = if exit.is_success() { Level::Info } else { Level::Error };
+        let (level, counter) = match exit.is_success() {
+            true => (Level::Info, &mut self.counters.done),
+            false => (Level::Error, &mut self.counters.failed),
+        };
+        *counter += 1;
         self.say_of_task(level, &child.about, format_args!("{}", say::Ended(exit)));
         self.engine.finished(self.now, child.task);
     }

@@ -7,6 +7,7 @@
 //! the next directory, which is mostly a neighbour, and closed at the end of a batch; only what is being listed stays
 //! open until it is done, for not every file system finds the place again in a directory that is opened anew.
 
+use super::presence::Presence;
 use crate::engine::watch::tree::NodeId;
 use crate::engine::watch::{Found, ROOT, Scan, Sink, Tree, Watches};
 use crate::sys::dir::{Entry, Reader};
@@ -166,7 +167,13 @@ impl Scanner {
 
     /// Goes on with a listing by as much as one read brings. What has changed at or after `since` (wall time, seconds)
     /// counts as recent.
-    pub fn list_on(&mut self, watches: &mut Watches, since: i64, sink: Sink<'_>) -> Result<Listed, Miss> {
+    pub fn list_on(
+        &mut self,
+        watches: &mut Watches,
+        presence: &Presence,
+        since: i64,
+        sink: Sink<'_>,
+    ) -> Result<Listed, Miss> {
         let Some(Listing { node, scan, wd, closely }) = self.listing.take() else { return Ok(Listed::Gone) };
         let Some((_, dir)) = self.way.last().filter(|_| watches.tree().wd(node) == wd && !watches.tree().is_lost(node))
         else {
@@ -176,6 +183,7 @@ impl Scanner {
             return Ok(Listed::All);
         }
         for entry in self.reader.entries() {
+            let closely = closely && !presence.is_pid_file(dir.as_fd(), entry.name);
             watches.entry(node, scan, look_at(dir.as_fd(), entry, closely, scan, since), sink);
         }
         self.listing = Some(Listing { node, scan, wd, closely });

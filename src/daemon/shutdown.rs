@@ -41,7 +41,7 @@ impl Daemon {
             Signal::Term => "SIGTERM",
             Signal::Int => "SIGINT",
             Signal::Hup => "SIGHUP",
-            Signal::Child | Signal::Other(_) => "a signal",
+            Signal::Usr1 | Signal::Child | Signal::Other(_) => "a signal",
         };
         if self.phase != Phase::Running {
             let left = self.engine.tasks().len();
@@ -50,6 +50,7 @@ impl Daemon {
             self.phase = Phase::Hasty;
             return;
         }
+        self.tell_stopping();
         let timeout = self.config.shutdown_timeout;
         let until = later(self.now, timeout);
         self.phase = Phase::Draining(until);

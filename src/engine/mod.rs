@@ -17,12 +17,13 @@ pub struct Engine {
     tasks: Tasks,
     effects: Vec<Effect>,
     traced: bool,
+    events: u64,
 }
 
 impl Engine {
     /// Both together; if `traced`, every event is told by an effect of its own.
     pub fn new(watches: Watches, tasks: Tasks, traced: bool) -> Engine {
-        Engine { watches, tasks, effects: Vec::new(), traced }
+        Engine { watches, tasks, effects: Vec::new(), traced, events: 0 }
     }
 
     /// The tasks.
@@ -30,11 +31,17 @@ impl Engine {
         &self.tasks
     }
 
+    /// How many events there have been.
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
     /// Lets the watches take something in. The events that it gives rise to go to the tasks, and so does what has become
     /// of the directories that tasks hang on.
     pub fn feed<T>(&mut self, now: Tick, input: impl FnOnce(&mut Watches, Sink<'_>) -> T) -> T {
-        let Engine { watches, tasks, effects, traced } = self;
+        let Engine { watches, tasks, effects, traced, events } = self;
         let mut sink = |tree: &mut Tree, event: &Event<'_>| {
+            *events += 1;
             if *traced {
                 let path = tree.path(event.dir, event.name);
                 effects.push(Effect::Seen { mask: event.mask, path, from_scan: event.from_scan });

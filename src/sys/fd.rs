@@ -97,6 +97,52 @@ pub fn ensure_standard() -> Result<(), Errno> {
     Ok(())
 }
 
+/// Puts /dev/null in the place of standard input, output and error.
+pub fn silence_standard() -> Result<(), Errno> {
+    let null = fs::open(fs::CWD, b"/dev/null", fs::Open::ReadWriteFollowing)?;
+    for raw in libc::STDIN_FILENO..=libc::STDERR_FILENO {
+        // SAFETY: takes numbers only; the three are closed by nobody else, and are open again when it returns.
+        gate::call("dup3", || unsafe { libc::dup3(null.as_fd().as_raw_fd(), raw, 0) })?;
+    }
+    Ok(())
+}
+
+/// A pipe's ends, to read from and to write to.
+pub fn pipe() -> Result<(Fd, Fd), Errno> {
+    let mut ends = [-1; 2];
+    // SAFETY: the kernel writes two descriptors into our array.
+    gate::call("pipe2", || unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) })?;
+    Ok((Fd(ends[0]), Fd(ends[1])))
+}
+
+/// A descriptor above 2 that dogwatch was started with, by its number; EBADF where there is none. It must be asked for
+/// before anything else is opened, and once.
+pub fn inherited(raw: RawFd) -> Result<Fd, Errno> {
+    if raw <= libc::STDERR_FILENO {
+        return Err(Errno(libc::EBADF));
+    }
+    // SAFETY: F_SETFD takes a number; EBADF where nothing is open.
+    gate::call("fcntl", || unsafe { libc::fcntl(raw, libc::F_SETFD, libc::FD_CLOEXEC) })?;
+    Ok(Fd(raw))
+}
+
+/// Closes what dogwatch was started with above 2, but for `keep`, before anything else is opened: whoever waits for the end
+/// of a pipe must not wait for a daemon in the background.
+pub fn close_inherited(keep: Option<&Fd>) {
+    let kept = keep.map_or(libc::STDERR_FILENO, |fd| fd.0);
+    for (first, last) in [(libc::STDERR_FILENO + 1, kept - 1), (kept + 1, RawFd::MAX)] {
+        // SAFETY: takes numbers only, of descriptors that nobody has yet. EINVAL for a range with nothing in it.
+        let range = gate::call("close_range", || unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) });
+        if range == Err(Errno::ENOSYS) {
+            // Before Linux 5.9. Few programs have more of them.
+            for raw in first..=last.min(1024) {
+                // SAFETY: as above.
+                let _ = gate::once("close", || unsafe { libc::close(raw) });
+            }
+        }
+    }
+}
+
 /// Keeps what dogwatch was started with above 2 from leaking into the commands that it starts: close_range(2) where
 /// the kernel has CLOSE_RANGE_CLOEXEC (5.11), else one descriptor of /proc/self/fd after the other.
 pub fn cloexec_inherited() {

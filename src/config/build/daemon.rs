@@ -3,7 +3,7 @@
 use super::values::{a_count, a_duration, a_level, a_log};
 use crate::config::ini::Section;
 use crate::config::keys::{Reader, expected};
-use crate::config::{DAEMON, Scheduler};
+use crate::config::{DAEMON, Places, Scheduler};
 use crate::parts::diag::{Diagnostic, Span};
 use crate::parts::duration::Millis;
 use crate::parts::log::Level;
@@ -15,13 +15,19 @@ const MAX_JOBS: usize = 4;
 pub(super) struct Daemon {
     pub(super) shutdown_timeout: Millis,
     pub(super) max_jobs: usize,
+    pub(super) places: Places,
     level: Level,
     levels: Vec<(String, Level, Span)>,
 }
 
 pub(super) fn daemon<'a>(sections: impl Iterator<Item = &'a Section>, complaints: &mut Vec<Diagnostic>) -> Daemon {
-    let mut daemon =
-        Daemon { shutdown_timeout: SHUTDOWN_TIMEOUT, max_jobs: MAX_JOBS, level: Level::Info, levels: Vec::new() };
+    let mut daemon = Daemon {
+        shutdown_timeout: SHUTDOWN_TIMEOUT,
+        max_jobs: MAX_JOBS,
+        places: Places::default(),
+        level: Level::Info,
+        levels: Vec::new(),
+    };
     for section in sections {
         let mut reader = Reader::new(section, complaints);
         if let Some(timeout) = reader.value("shutdown_timeout", a_duration) {
@@ -30,6 +36,8 @@ pub(super) fn daemon<'a>(sections: impl Iterator<Item = &'a Section>, complaints
         if let Some(most) = reader.value("max_jobs", a_count) {
             daemon.max_jobs = most;
         }
+        let places = Places { state: reader.path("state_dir"), run: reader.path("run_dir") };
+        daemon.places = places.or(daemon.places);
         if let Some(level) = reader.value("log", a_log) {
             daemon.level = level;
         }

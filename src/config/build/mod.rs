@@ -48,7 +48,8 @@ pub fn build(sources: &[Source], complaints: &mut Vec<Diagnostic>) -> Config {
         complaints.push(warning.help("add a section [watch NAME] with path = and event_map ="));
     }
     let level = daemon.level_of(DAEMON);
-    Config { shutdown_timeout: daemon.shutdown_timeout, max_jobs: daemon.max_jobs, level, schedulers, maps, watches }
+    let daemon::Daemon { shutdown_timeout, max_jobs, places, .. } = daemon;
+    Config { shutdown_timeout, max_jobs, places, level, schedulers, maps, watches }
 }
 
 /// pyinotifyd's configuration is a Python program, which its users may try first.

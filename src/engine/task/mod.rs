@@ -12,6 +12,7 @@
 
 mod drain;
 pub mod map;
+mod pending;
 mod slab;
 mod throttle;
 
@@ -129,6 +130,7 @@ pub struct Tasks {
     running: usize,
     max_jobs: usize,
     draining: Option<Tick>,
+    cancelled: u64,
 }
 
 impl Tasks {
@@ -144,6 +146,7 @@ impl Tasks {
             running: 0,
             max_jobs,
             draining: None,
+            cancelled: 0,
         }
     }
 
@@ -243,6 +246,7 @@ impl Tasks {
             State::New | State::Delayed(_) | State::Queued(_) => {
                 self.note(tree, at, why, effects);
                 self.remove(tree, at);
+                self.cancelled += 1;
             }
         }
     }

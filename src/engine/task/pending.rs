@@ -1,0 +1,50 @@
+//! Looking at tasks that have not started, for people who ask.
+
+use super::slab::State;
+use super::{About, Tasks};
+use crate::engine::watch::{NodeId, Tree};
+use crate::sys::clock::Tick;
+use std::collections::BinaryHeap;
+
+/// A task that has not started.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pending {
+    /// When it is due; `None` if it is, and waits for its turn.
+    pub due: Option<Tick>,
+    /// What it is for.
+    pub about: About,
+}
+
+impl Tasks {
+    /// The tasks that come next, `most` at the most: those that wait for their turn, then the others by due time. However
+    /// many there are, no more than that are kept in memory meanwhile.
+    pub fn pending(&self, tree: &Tree, most: usize) -> Vec<Pending> {
+        let queued = self.queue.values().take(most).map(|at| (None, *at));
+        let room = most.saturating_sub(self.queue.len());
+        // The one that is due last is on top, and goes when an earlier one comes.
+        let mut next = BinaryHeap::with_capacity(room + 1);
+        for (at, task) in self.slab.all() {
+            let State::Delayed(timer) = task.state else { continue };
+            next.extend(self.wheel.expiry(timer).map(|due| (due, task.id, at)));
+            if next.len() > room {
+                next.pop();
+            }
+        }
+        let delayed = next.into_sorted_vec().into_iter().map(|(due, _, at)| (Some(Tick(due)), at));
+        let pending = |(due, at)| {
+            let task = self.slab.get(at)?;
+            Some(Pending { due, about: task.about(tree.path(NodeId(task.node), &task.name)) })
+        };
+        queued.chain(delayed).filter_map(pending).collect()
+    }
+
+    /// How many tasks are delayed, wait for their turn, and run.
+    pub fn counts(&self) -> (usize, usize, usize) {
+        (self.wheel.len(), self.queue.len(), self.running)
+    }
+
+    /// How many tasks have been cancelled before they started.
+    pub fn cancelled(&self) -> u64 {
+        self.cancelled
+    }
+}
