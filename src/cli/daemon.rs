@@ -76,7 +76,8 @@ fn ready_fd(matches: &Matches) -> Result<Option<Fd>, ExitCode> {
     inherited.map(Some).map_err(|errno| failed(Failure::of("use the descriptor of --ready-fd", errno)))
 }
 
-fn failed(failure: Failure) -> ExitCode {
+/// Says what has failed.
+pub fn failed(failure: Failure) -> ExitCode {
     out::complain(&format!("dogwatch: {failure}\n"));
     ExitCode::FAILURE
 }

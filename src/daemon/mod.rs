@@ -14,7 +14,7 @@ mod shutdown;
 mod status;
 
 pub use presence::{PID_FILE, Wishes};
-pub use status::FILE as STATUS_FILE;
+pub use status::STATUS_FILE;
 
 use crate::config::{Config, DAEMON};
 use crate::engine::Engine;
@@ -99,7 +99,8 @@ struct Daemon {
 pub fn run(config: Config, environment: Environment, log: Log, wishes: Wishes) -> Result<End, Failure> {
     // Before the fork and before the lock: who finds our pid may send signals at once.
     let signals = Signals::new().map_err(|errno| Failure::of("take over signals", errno))?;
-    let parent = match wishes.background.then(presence::into_background).transpose()? {
+    let forked = wishes.background.then(presence::into_background).transpose();
+    let parent = match forked.map_err(|errno| Failure::of("go into the background", errno))? {
         Some(Side::Parent(end)) => return Ok(end),
         Some(Side::Child(parent)) => Some(parent),
         None => None,

@@ -8,7 +8,7 @@ use crate::parts::lockfile::{self, Lockfile, Refused};
 use crate::parts::log::Level;
 use crate::sys::fs::{self, CWD, Open};
 use crate::sys::{Errno, Fd, change, clock, fd, process, socket, spawn};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 
 /// The pid file's name in the run directory.
 pub const PID_FILE: &[u8] = b"dogwatch.pid";
@@ -17,7 +17,7 @@ pub const PID_FILE: &[u8] = b"dogwatch.pid";
 pub struct Wishes {
     /// The configuration's main file.
     pub configuration: Vec<u8>,
-    /// Where its directories are.
+    /// Its own directories.
     pub places: Places,
     /// A pid file elsewhere than in the run directory.
     pub pid_file: Option<Vec<u8>>,
@@ -31,34 +31,32 @@ pub struct Wishes {
 
 /// How the daemon is there.
 pub struct Presence {
-    /// As it was wished for, but for places that cannot be used.
+    /// As it was wished for, without the places that cannot be used.
     pub wishes: Wishes,
     /// When it started, in seconds since 1970.
     pub since: i64,
-    /// Kept open and locked as long as the daemon lives.
-    lockfile: Option<Lockfile>,
-    /// The parent waits for a byte from here.
+    /// Locked as long as the daemon lives.
+    pub lockfile: Option<Lockfile>,
+    /// Where the parent waits for a byte.
     parent: Option<Fd>,
 }
 
-/// After a fork, who we are.
+/// Who we are after a fork.
 pub enum Side {
-    /// The daemon; its parent waits at the other end of the pipe.
+    /// The daemon; its parent waits at the other end.
     Child(Fd),
-    /// The one that ends now, and how.
+    /// The one that ends now.
     Parent(End),
 }
 
 /// Forks; the parent waits until the child serves, or has ended.
-pub fn into_background() -> Result<Side, Failure> {
-    let fail = |errno| Failure::of("go into the background", errno);
-    let (answer, say) = fd::pipe().map_err(fail)?;
-    let Some(child) = process::fork().map_err(fail)? else { return Ok(Side::Child(say)) };
-    drop(say);
+pub fn into_background() -> Result<Side, Errno> {
+    let (answer, parent) = fd::pipe()?;
+    let Some(child) = process::fork()? else { return Ok(Side::Child(parent)) };
+    drop(parent);
     let serves = fd::read(answer.as_fd(), &mut [0]) == Ok(1);
     if !serves {
-        // What it has to say is said when it has ended.
-        let _ = spawn::wait(child);
+        spawn::wait(child)?;
     }
     Ok(Side::Parent(End::Background { serves }))
 }
@@ -68,59 +66,46 @@ impl Presence {
     /// without are warnings.
     pub fn new(mut wishes: Wishes, parent: Option<Fd>) -> Result<(Presence, Vec<Failure>), Failure> {
         let mut warnings = Vec::new();
-        let mut usable = |path: &mut Option<Vec<u8>>, mode, without: &str| {
-            let prepared = path.as_deref().map_or(Ok(()), |path| prepare(path, mode));
-            if let Err(failure) = prepared {
+        let mut usable = |path: Vec<u8>, mode, without: &str| match prepare(&path, mode) {
+            Ok(()) => Some(path),
+            Err(failure) => {
                 warnings.push(failure.hint(without));
-                *path = None;
+                None
             }
         };
-        usable(&mut wishes.places.state, 0o700, "tasks cannot be saved");
-        usable(&mut wishes.places.run, 0o755, "there is no status, and no pid file there");
-        let in_run = |run: &Vec<u8>| [run, &b"/"[..], PID_FILE].concat();
-        let path = wishes.pid_file.clone().or_else(|| wishes.places.run.as_ref().map(in_run));
-        let lockfile = match path.as_deref().map(lockfile::take).transpose() {
+        let Places { state, run } = wishes.places;
+        let state = state.and_then(|path| usable(path, 0o700, "tasks cannot be saved"));
+        let run = run.and_then(|path| usable(path, 0o755, "there is no status, and no pid file there"));
+        let in_run = run.as_ref().map(|run| [run, &b"/"[..], PID_FILE].concat());
+        wishes.places = Places { state, run };
+        let lockfile = match wishes.pid_file.as_ref().or(in_run.as_ref()).map(|path| lockfile::take(path)).transpose() {
             Ok(lockfile) => lockfile,
-            Err(Refused::Failed(failure)) if wishes.pid_file.is_none() => {
+            Err(Refused::Held(failure)) => return Err(failure.hint("a second daemon needs a run_dir of its own")),
+            Err(Refused::Failed(failure)) if wishes.pid_file.is_some() => return Err(failure),
+            Err(Refused::Failed(failure)) => {
                 warnings.push(failure.hint("there is no pid file"));
                 None
             }
-            Err(Refused::Failed(failure) | Refused::Unsafe(failure)) => return Err(failure),
-            Err(Refused::Held(failure)) => return Err(failure.hint("a second daemon needs a run_dir of its own")),
         };
         Ok((Presence { wishes, since: clock::wall_now(), lockfile, parent }, warnings))
     }
 
-    /// Whether this name is the pid file's: to open it here, and close it again, would drop its lock.
-    pub fn is_pid_file(&self, dir: BorrowedFd<'_>, name: &[u8]) -> bool {
-        self.lockfile.as_ref().is_some_and(|lockfile| lockfile.is(dir, name))
-    }
-
     /// Tells the service manager, if there is one.
-    fn notify(&self, state: &[u8]) -> Result<(), Failure> {
+    pub fn notify(&self, state: &[u8]) -> Result<(), Failure> {
         let Some(address) = &self.wishes.notify_socket else { return Ok(()) };
         let fail = |errno| Failure::on_path("tell the service manager at", address, errno);
         socket::send_to(address, state).map_err(fail)
-    }
-
-    fn tell_ready(&mut self) -> Result<(), Failure> {
-        let ready_fd = self.wishes.ready_fd.take();
-        let told = ready_fd.map_or(Ok(()), |ready| fd::write_all(ready.as_fd(), b"\n"));
-        told.map_err(|errno| Failure::of("tell that all is ready", errno)).and(self.notify(b"READY=1\n"))
     }
 }
 
 impl Daemon {
     /// From now on signals and events are served: the parent may go, and the terminal with it.
     pub fn serve(&mut self) -> Result<(), Failure> {
+        let Some(parent) = self.presence.parent.take() else { return Ok(()) };
         self.log.flush();
-        if let Some(parent) = self.presence.parent.take() {
-            let fail = |errno| Failure::of("go into the background", errno);
-            fd::silence_standard().map_err(fail)?;
-            self.log.stderr_changed();
-            fd::write_all(parent.as_fd(), b"\n").map_err(fail)?;
-        }
-        Ok(())
+        let silent = fd::silence_standard().and_then(|()| fd::write_all(parent.as_fd(), b"\n"));
+        self.log.stderr_changed();
+        silent.map_err(|errno| Failure::of("go into the background", errno))
     }
 
     /// All that is there at the start is watched.
@@ -128,19 +113,15 @@ impl Daemon {
         self.ready = true;
         let watched = self.engine.watches.watched_directories();
         self.say(Level::Info, format_args!("ready, directories watched: {watched}"));
-        if let Err(failure) = self.presence.tell_ready() {
+        let told = self.presence.wishes.ready_fd.take().map_or(Ok(()), |ready| fd::write_all(ready.as_fd(), b"\n"));
+        let told = told.map_err(|errno| Failure::of("write to the descriptor of --ready-fd", errno));
+        for failure in [told, self.presence.notify(b"READY=1\n")].into_iter().filter_map(Result::err) {
             self.say(Level::Warning, format_args!("{failure}"));
         }
     }
-
-    /// The end has begun.
-    pub fn tell_stopping(&mut self) {
-        // A service manager that does not hear it will see it.
-        let _ = self.presence.notify(b"STOPPING=1\n");
-    }
 }
 
-/// Makes a directory of our own where it is missing, and looks whether it can be used. As root, others must not be able to
+/// Makes a directory of our own where it is missing, and looks whether it can be used. As root, nobody else must be able to
 /// put anything there.
 fn prepare(path: &[u8], mode: u32) -> Result<(), Failure> {
     let fail = |errno| Failure::on_path("use", path, errno);
@@ -156,8 +137,8 @@ fn make_directories(path: &[u8], mode: u32) -> Result<(), Errno> {
     match change::make_dir(CWD, path, mode) {
         Err(Errno::EEXIST) => Ok(()),
         Err(Errno::ENOENT) => {
-            let slash = path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
-            make_directories(path.get(..slash).filter(|above| !above.is_empty()).ok_or(Errno::ENOENT)?, mode)?;
+            let slash = path.iter().rposition(|byte| *byte == b'/').filter(|slash| *slash > 0).ok_or(Errno::ENOENT)?;
+            make_directories(path.get(..slash).unwrap_or_default(), mode)?;
             change::make_dir(CWD, path, mode)
         }
         made => made,

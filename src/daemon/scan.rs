@@ -7,9 +7,9 @@
 //! the next directory, which is mostly a neighbour, and closed at the end of a batch; only what is being listed stays
 //! open until it is done, for not every file system finds the place again in a directory that is opened anew.
 
-use super::presence::Presence;
 use crate::engine::watch::tree::NodeId;
 use crate::engine::watch::{Found, ROOT, Scan, Sink, Tree, Watches};
+use crate::parts::lockfile::Lockfile;
 use crate::sys::dir::{Entry, Reader};
 use crate::sys::fs::{self, CWD, Kind, Open};
 use crate::sys::inotify::{Inotify, Wd};
@@ -166,11 +166,11 @@ impl Scanner {
     }
 
     /// Goes on with a listing by as much as one read brings. What has changed at or after `since` (wall time, seconds)
-    /// counts as recent.
+    /// counts as recent. Our own pid file must not be opened.
     pub fn list_on(
         &mut self,
         watches: &mut Watches,
-        presence: &Presence,
+        pid_file: Option<&Lockfile>,
         since: i64,
         sink: Sink<'_>,
     ) -> Result<Listed, Miss> {
@@ -183,7 +183,7 @@ impl Scanner {
             return Ok(Listed::All);
         }
         for entry in self.reader.entries() {
-            let closely = closely && !presence.is_pid_file(dir.as_fd(), entry.name);
+            let closely = closely && !pid_file.is_some_and(|pid_file| pid_file.is(dir.as_fd(), entry.name));
             watches.entry(node, scan, look_at(dir.as_fd(), entry, closely, scan, since), sink);
         }
         self.listing = Some(Listing { node, scan, wd, closely });

@@ -50,7 +50,8 @@ impl Daemon {
             self.phase = Phase::Hasty;
             return;
         }
-        self.tell_stopping();
+        // A service manager that does not hear it will see it.
+        let _ = self.presence.notify(b"STOPPING=1\n");
         let timeout = self.config.shutdown_timeout;
         let until = later(self.now, timeout);
         self.phase = Phase::Draining(until);

@@ -3,8 +3,7 @@
 //! Lines `KEY: VALUE`, then sections: a line `KEY:` and indented lines. Paths stand last, escaped.
 
 use super::Daemon;
-use super::shutdown::Phase;
-use crate::engine::task::{About, Tasks};
+use crate::engine::task::About;
 use crate::engine::watch::events;
 use crate::parts::diag::Failure;
 use crate::parts::duration::Millis;
@@ -12,24 +11,21 @@ use crate::parts::log::Level;
 use crate::parts::publish::{self, Target};
 use crate::parts::text::Escaped;
 use crate::sys::fs::{self, CWD, Open};
-use std::fmt::Write;
+use crate::sys::process;
+use std::fmt::Display;
 use std::os::fd::AsFd;
 
 /// The file's name in the run directory.
-pub const FILE: &[u8] = b"status";
+pub const STATUS_FILE: &[u8] = b"status";
 /// So many tasks are shown; the others are counted.
 const MOST_SHOWN: usize = 1_000;
 
-/// What has happened since the start, as far as nobody else counts it.
+/// What has happened since the start.
 #[derive(Default)]
 pub struct Counters {
-    /// Overflows of the event queue.
     pub overflows: u64,
-    /// Jobs that were started.
     pub started: u64,
-    /// Jobs that succeeded.
     pub done: u64,
-    /// Jobs that failed, or could not be started.
     pub failed: u64,
 }
 
@@ -50,72 +46,48 @@ impl Daemon {
         let path = |path: &Option<Vec<u8>>| path.as_deref().map_or("none".to_owned(), |path| Escaped(path).to_string());
         let (watches, tasks) = (&self.engine.watches, self.engine.tasks());
         let (delayed, queued, running) = tasks.counts();
-        let Counters { overflows, started, done, failed } = self.counters;
-        let pairs: [(&str, &dyn std::fmt::Display); 20] = [
+        let pairs: [(&str, &dyn Display); 19] = [
             ("version", &env!("CARGO_PKG_VERSION")),
-            ("pid", &crate::sys::process::own_id()),
+            ("pid", &process::own_id()),
             ("since", &self.log.zone().civil(self.presence.since)),
             ("configuration", &Escaped(&wishes.configuration)),
             ("run_dir", &path(&wishes.places.run)),
             ("state_dir", &path(&wishes.places.state)),
-            ("phase", &self.phase_name()),
             ("directories watched", &watches.watched_directories()),
             ("watch descriptors", &watches.watch_descriptors()),
             ("degraded", &self.want().unwrap_or_else(|| "no".to_owned())),
-            ("events", &self.engine.events()),
-            ("queue overflows", &overflows),
-            ("tasks started", &started),
-            ("tasks done", &done),
-            ("tasks failed", &failed),
-            ("tasks cancelled", &tasks.cancelled()),
+            ("events", &self.engine.events),
+            ("queue overflows", &self.counters.overflows),
+            ("tasks started", &self.counters.started),
+            ("tasks done", &self.counters.done),
+            ("tasks failed", &self.counters.failed),
+            ("tasks cancelled", &tasks.cancelled),
             ("tasks delayed", &delayed),
             ("tasks queued", &queued),
             ("tasks running", &running),
             ("log lines lost", &self.log.lost()),
         ];
-        let mut text = String::new();
-        // A String takes everything.
-        let mut put = |line: std::fmt::Arguments<'_>| {
-            let _ = text.write_fmt(line);
-        };
-        for (key, value) in pairs {
-            put(format_args!("{key}: {value}\n"));
-        }
-        put(format_args!("running:\n"));
+        let mut text: String = pairs.iter().map(|(key, value)| format!("{key}: {value}\n")).collect();
+        text += "running:\n";
         for child in &self.children {
             let took = whole_seconds(self.now.0.saturating_sub(child.started.0));
-            put(format_args!("  pid {}  for {took}  {}\n", child.pid.raw(), self.task(&child.about)));
+            text += &format!("  pid {}  for {took}  {}\n", child.pid.raw(), self.task(&child.about));
         }
-        put(format_args!("pending:\n"));
-        self.put_pending(tasks, put);
-        text
-    }
-
-    fn put_pending(&self, tasks: &Tasks, mut put: impl FnMut(std::fmt::Arguments<'_>)) {
+        text += "pending:\n";
         let shown = tasks.pending(self.engine.watches.tree(), MOST_SHOWN);
         for pending in &shown {
-            let task = self.task(&pending.about);
             let due = pending.due.map(|due| format!("in {}", whole_seconds(due.0.saturating_sub(self.now.0))));
-            put(format_args!("  due {}  {task}\n", due.as_deref().unwrap_or("now")));
+            text += &format!("  due {}  {}\n", due.as_deref().unwrap_or("now"), self.task(&pending.about));
         }
-        let (delayed, queued, _) = tasks.counts();
-        let more = (delayed + queued).saturating_sub(shown.len());
-        if more > 0 {
-            put(format_args!("  and {more} more\n"));
+        match (delayed + queued).saturating_sub(shown.len()) {
+            0 => text,
+            more => text + &format!("  and {more} more\n"),
         }
     }
 
     fn task(&self, about: &About) -> String {
         let scheduler = self.config.schedulers.get(usize::from(about.scheduler)).map_or("", |known| &known.name);
         format!("{scheduler}#{}  {}  {}", about.id, events::first_name(about.mask), Escaped(&about.path))
-    }
-
-    fn phase_name(&self) -> &'static str {
-        match self.phase {
-            Phase::Running if self.ready => "running",
-            Phase::Running => "starting",
-            Phase::Draining(_) | Phase::Terminating(_) | Phase::Killed | Phase::Hasty => "ending",
-        }
     }
 }
 
@@ -126,5 +98,5 @@ fn whole_seconds(milliseconds: u64) -> Millis {
 
 fn publish_in(run: &[u8], text: &str) -> Result<(), Failure> {
     let dir = fs::open(CWD, run, Open::Directory).map_err(|errno| Failure::on_path("open", run, errno))?;
-    publish::bytes(Target { dir: dir.as_fd(), dir_path: run, name: FILE }, 0o640, text.as_bytes())
+    publish::bytes(Target { dir: dir.as_fd(), dir_path: run, name: STATUS_FILE }, 0o640, text.as_bytes())
 }

@@ -17,7 +17,8 @@ pub struct Engine {
     tasks: Tasks,
     effects: Vec<Effect>,
     traced: bool,
-    events: u64,
+    /// How many there have been.
+    pub events: u64,
 }
 
 impl Engine {
@@ -29,11 +30,6 @@ impl Engine {
     /// The tasks.
     pub fn tasks(&self) -> &Tasks {
         &self.tasks
-    }
-
-    /// How many events there have been.
-    pub fn events(&self) -> u64 {
-        self.events
     }
 
     /// Lets the watches take something in. The events that it gives rise to go to the tasks, and so does what has become

@@ -127,19 +127,12 @@ pub fn inherited(raw: RawFd) -> Result<Fd, Errno> {
 }
 
 /// Closes what dogwatch was started with above 2, but for `keep`, before anything else is opened: whoever waits for the end
-/// of a pipe must not wait for a daemon in the background.
+/// of a pipe must not wait for a daemon in the background. (Before Linux 5.9 it does.)
 pub fn close_inherited(keep: Option<&Fd>) {
     let kept = keep.map_or(libc::STDERR_FILENO, |fd| fd.0);
     for (first, last) in [(libc::STDERR_FILENO + 1, kept - 1), (kept + 1, RawFd::MAX)] {
-        // SAFETY: takes numbers only, of descriptors that nobody has yet. EINVAL for a range with nothing in it.
-        let range = gate::call("close_range", || unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) });
-        if range == Err(Errno::ENOSYS) {
-            // Before Linux 5.9. Few programs have more of them.
-            for raw in first..=last.min(1024) {
-                // SAFETY: as above.
-                let _ = gate::once("close", || unsafe { libc::close(raw) });
-            }
-        }
+        // SAFETY: takes numbers only, of descriptors that nobody owns yet. EINVAL for a range with nothing in it.
+        let _ = gate::call("close_range", || unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) });
     }
 }
 

@@ -130,7 +130,8 @@ pub struct Tasks {
     running: usize,
     max_jobs: usize,
     draining: Option<Tick>,
-    cancelled: u64,
+    /// How many have been cancelled before they started.
+    pub cancelled: u64,
 }
 
 impl Tasks {

@@ -42,9 +42,4 @@ impl Tasks {
     pub fn counts(&self) -> (usize, usize, usize) {
         (self.wheel.len(), self.queue.len(), self.running)
     }
-
-    /// How many tasks have been cancelled before they started.
-    pub fn cancelled(&self) -> u64 {
-        self.cancelled
-    }
 }

@@ -38,7 +38,7 @@ fn links_and_other_kinds_of_files_are_refused() {
     let precious = dir.path().join("precious");
     std::fs::write(&precious, "precious").unwrap();
     let refused = |what: &str| {
-        let Err(Refused::Unsafe(failure)) = take(path.as_os_str().as_bytes()) else { panic!("{what} was taken") };
+        let Err(Refused::Failed(failure)) = take(path.as_os_str().as_bytes()) else { panic!("{what} was taken") };
         let _ = std::fs::remove_file(&path).or_else(|_| std::fs::remove_dir(&path));
         failure.to_string()
     };

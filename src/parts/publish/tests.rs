@@ -49,7 +49,7 @@ fn a_file_is_replaced_whole_with_its_mode() {
     let dir = Dir::new();
     bytes(dir.target("file"), 0o640, b"old").unwrap();
     let draft = Draft::begin(dir.target("file")).unwrap();
-    fd::write_all(draft.file().unwrap(), b"new").unwrap();
+    fd::write_all(draft.file(), b"new").unwrap();
     assert_eq!(dir.read("file"), "old");
     draft.finish(0o4755).unwrap();
     assert_eq!((dir.read("file").as_str(), dir.names()), ("new", vec!["file".to_owned()]));

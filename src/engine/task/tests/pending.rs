@@ -69,7 +69,7 @@ fn what_is_cancelled_before_it_starts_is_counted() {
     rig.event(Mask::DELETE, "/d/none");
     rig.pass(DELAY + 1);
     assert_eq!(rig.event(Mask::DELETE, "/d/b"), [What::TooLate]);
-    assert_eq!(rig.tasks.cancelled(), 1);
+    assert_eq!(rig.tasks.cancelled, 1);
 }
 
 fn file(dir: NodeId, name: &str) -> Event<'_> {
