@@ -31,6 +31,7 @@ await() {
 shown=0
 
 mkdir "$scratch/src"
+export RUNTIME_DIRECTORY="$scratch/run" STATE_DIRECTORY="$scratch/state"
 sed "s|^path = /src_path|path = $scratch/src|" "$examples/demo.conf" >"$scratch/dogwatch.conf"
 
 say "dogwatch check: is the configuration right?"

@@ -408,8 +408,8 @@ fn a_command_starts_in_a_clean_state() {
     let scratch = Scratch::new();
     let job = scratch.script(
         "job",
-        &"exec >@DIR/state.tmp; cat /proc/self/status; pwd; readlink /proc/self/fd/0; ls /proc/$$/fd | tr '\\n' ' '; \
-          echo; echo group $(cut -d' ' -f5 /proc/$$/stat) is $$; mv @DIR/state.tmp @DIR/state"
+        &"exec >@DIR/found.tmp; cat /proc/self/status; pwd; readlink /proc/self/fd/0; ls /proc/$$/fd | tr '\\n' ' '; \
+          echo; echo group $(cut -d' ' -f5 /proc/$$/stat) is $$; mv @DIR/found.tmp @DIR/found"
             .replace("@DIR", scratch.path("").to_str().unwrap()),
     );
     let config = scratch.config(&config("", "IN_CLOSE_WRITE = run").replace("/bin/echo", job.to_str().unwrap()));
@@ -418,8 +418,8 @@ fn a_command_starts_in_a_clean_state() {
     shell.args(["-c", "exec 7</etc/passwd 9>&2; trap '' USR1 CHLD; exec \"$0\" daemon -c \"$1\""]);
     let daemon = scratch.start_with(shell.arg(env!("CARGO_BIN_EXE_dogwatch")).arg(config));
     fs::write(scratch.src().join("f"), "x").unwrap();
-    wait_until("the command has run", || scratch.path("state").exists());
-    let state = scratch.read("state");
+    wait_until("the command has run", || scratch.path("found").exists());
+    let state = scratch.read("found");
     for expected in ["SigBlk:\t0000000000000000", "\n/\n/dev/null\n"] {
         assert!(state.contains(expected), "{expected:?} is not in:\n{state}");
     }

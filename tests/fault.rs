@@ -108,6 +108,77 @@ fn short_reads_and_writes_are_completed() {
     });
 }
 
+/// The temporary name of `status` (FNV-1a).
+const TEMPORARY: &str = "run/.dogwatch-c4d5696d6cc12c2f";
+const OLD: &str = "old";
+
+/// A daemon that has nothing to do is asked for its status, where there is an old one, and a temporary file that a killed
+/// one has left. The answer is the scratch directory, the points before it was asked and those after that, and the log.
+fn publish(fault: &str) -> (Scratch, Vec<String>, Vec<String>, String) {
+    let scratch = Scratch::new();
+    fs::create_dir(scratch.path("run")).unwrap();
+    for name in ["run/status", TEMPORARY] {
+        fs::write(scratch.path(name), OLD).unwrap();
+    }
+    let config = scratch.config(CONFIG);
+    let mut command = dogwatch();
+    command.args(["daemon", "-c"]).arg(config).env("DOGWATCH_FAULT", fault);
+    let mut daemon = scratch.spawn(command.env("DOGWATCH_FAULT_LOG", scratch.path("points")));
+    let mut points = Vec::new();
+    let mut wait = |past: usize, daemon: &mut common::Daemon| {
+        wait_until(&format!("{fault}: it waits for the next event"), || {
+            points = scratch.read("points").lines().map(|line| line.split(' ').nth(1).unwrap().to_owned()).collect();
+            daemon.try_wait().is_some() || (points.len() > past && points.last().is_some_and(|last| last == "ppoll"))
+        });
+        points.clone()
+    };
+    wait_until("it is ready", || daemon.log().contains("ready, ") || daemon.try_wait().is_some());
+    let before = wait(0, &mut daemon);
+    daemon.signal_if_there(Signal::USR1);
+    let after = wait(before.len(), &mut daemon).split_off(before.len());
+    let log = daemon.log();
+    if daemon.try_wait().is_none() {
+        daemon.stop();
+    }
+    (scratch, before, after, log)
+}
+
+fn is_new(status: &str) -> bool {
+    status.starts_with("version: ") && status.ends_with("pending:\n")
+}
+
+/// Whoever looks sees the old file or the new one, whole, whichever call fails or is the last.
+#[test]
+fn a_published_file_is_the_old_one_or_the_new_one() {
+    let (scratch, before, after, _) = publish("");
+    assert!(is_new(&scratch.read("run/status")) && !scratch.path(TEMPORARY).exists());
+    let from = after.iter().position(|name| name == "openat").unwrap();
+    let expected =
+        "openat openat openat flock close unlinkat openat flock statx write fchmod fsync renameat fsync close close";
+    let expected: Vec<&str> = expected.split(' ').collect();
+    assert_eq!(after[from..from + expected.len()], expected);
+    for fault in ["ENOSPC", "EIO", "short", "kill"] {
+        for (n, name) in (before.len() + from + 1..).zip(&expected) {
+            let (scratch, before, _, log) = publish(&format!("main:{n}={fault}"));
+            let met = scratch.read("points").lines().any(|line| line == format!("main:{n} {name}"));
+            assert!(before.len() < n && met, "point {n} is {name}: {}", scratch.read("points"));
+            let (status, left) = (scratch.read("run/status"), scratch.read(TEMPORARY));
+            let case = format!("{name}={fault}: status {status:?}, left {left:?}, log:\n{log}");
+            assert!(status == OLD || is_new(&status), "{case}");
+            if fault != "kill" {
+                assert!(!scratch.path(TEMPORARY).exists() || left == OLD, "{case}");
+                assert!(is_new(&status) || log.contains(" ERROR daemon: cannot "), "{case}");
+                assert!(fault != "short" || is_new(&status), "{case}");
+            }
+            // The next one takes away what has been left.
+            let daemon = scratch.start(CONFIG);
+            daemon.signal(Signal::USR1);
+            wait_until(&case, || is_new(&scratch.read("run/status")) && !scratch.path(TEMPORARY).exists());
+            daemon.stop();
+        }
+    }
+}
+
 /// A kill point is the end of the process: what comes before it is done, and nothing after.
 #[test]
 fn a_kill_point_ends_the_process() {

@@ -35,6 +35,10 @@ fn start_unprivileged(scratch: &Scratch, text: &str) -> Daemon {
     command.env_remove("JOURNAL_STREAM").env("TZ", "UTC0").args(["daemon", "-c"]).arg(config);
     if is_root() {
         command.uid(NOBODY).gid(NOBODY);
+        for own in ["run", "state"] {
+            fs::create_dir(scratch.path(own)).unwrap();
+            chown(scratch.path(own), Some(NOBODY), Some(NOBODY)).unwrap();
+        }
     }
     scratch.start_with(&mut command)
 }
@@ -97,11 +101,11 @@ fn want_of_descriptors_is_told_and_tried_again() {
         scratch.start_with(&mut shell)
     };
     // Few are enough, however deep it goes.
-    let daemon = limited(10);
+    let daemon = limited(11);
     await_watch(&daemon, &deep);
     assert!(!daemon.log().contains("ERROR"), "{}", daemon.log());
     daemon.stop();
-    let daemon = limited(8);
+    let daemon = limited(9);
     daemon.await_log("no file descriptor is left: events in ");
     let limit = Rlimit { current: Some(100), maximum: getrlimit(Resource::Nofile).maximum };
     prlimit(Pid::from_raw(daemon.pid() as i32), Resource::Nofile, limit).unwrap();
@@ -123,7 +127,7 @@ fn watches_that_are_used_up_are_told_and_tried_again() {
                   (until [ -e \"$2\" ]; do sleep 0.1; done; echo 1000 >/proc/sys/user/max_inotify_watches) & \
                   exec \"$0\" daemon -c \"$1\"";
     unshare.args(["--user", "--map-root-user", "sh", "-c", script]).arg(env!("CARGO_BIN_EXE_dogwatch"));
-    let mut daemon = scratch.spawn(unshare.env("TZ", "UTC0").arg(path).arg(scratch.path("more")));
+    let mut daemon = scratch.spawn(unshare.env("TZ", "UTC0").arg(&path).arg(scratch.path("more")));
     let ready = comes_true(Duration::from_secs(20), || daemon.log().contains("ready") || daemon.try_wait().is_some());
     if daemon.try_wait().is_some() || !ready {
         return skip(&format!("user namespaces are not allowed here: {}", daemon.log()));
@@ -132,6 +136,12 @@ fn watches_that_are_used_up_are_told_and_tried_again() {
     let log = daemon.log();
     assert!(log.contains("raise the sysctl user.max_inotify_watches, which is 15: "), "{log}");
     assert_eq!(log.matches(" ERROR ").count(), 1, "{log}");
+    let degraded = || {
+        let output = scratch.places(dogwatch().args(["status", "-c"]).arg(&path)).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().find_map(|line| line.strip_prefix("degraded: ")).unwrap_or_else(|| panic!("{text}")).to_owned()
+    };
+    assert!(degraded().starts_with("no inotify watch is left: events in "), "{}", degraded());
     fs::write(scratch.src().join("f"), "x").unwrap();
     await_task(&daemon, &scratch.src().join("f"));
     // Written while it is not watched: told of as soon as it is.
@@ -140,6 +150,7 @@ fn watches_that_are_used_up_are_told_and_tried_again() {
     }
     fs::write(scratch.path("more"), "").unwrap();
     daemon.await_log("all directories are watched again");
+    assert_eq!(degraded(), "no");
     for n in 0..20 {
         await_task(&daemon, &scratch.src().join(format!("d{n}/missed")));
         await_watch(&daemon, &scratch.src().join(format!("d{n}")));

@@ -30,7 +30,7 @@ fn start(scratch: &Scratch, stderr: impl Into<Stdio>) -> Guard {
     let config = scratch.config(CONFIG);
     let mut command = dogwatch();
     command.args(["daemon", "-d", "-c"]).arg(config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
-    let daemon = Guard(command.spawn().unwrap());
+    let daemon = Guard(scratch.places(&mut command).spawn().unwrap());
     let mut n = 0;
     wait_until("the daemon runs commands", || {
         n += 1;
@@ -175,7 +175,7 @@ fn closed_standard_descriptors_do_no_harm() {
     let config = scratch.config(CONFIG);
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", "exec \"$0\" daemon -d -c \"$1\" <&- >&- 2>&-"]).arg(env!("CARGO_BIN_EXE_dogwatch")).arg(config);
-    let daemon = Guard(shell.spawn().unwrap());
+    let daemon = Guard(scratch.places(&mut shell).spawn().unwrap());
     let mut n = 0;
     wait_until("the daemon runs commands", || {
         n += 1;

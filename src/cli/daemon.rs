@@ -1,13 +1,16 @@
-//! `dogwatch daemon`: the daemon, in the foreground.
+//! `dogwatch daemon`: the daemon, in the foreground or in the background.
 
 use super::{Usage, check, out};
-use crate::daemon::{self, End, Origin};
+use crate::config::{DEFAULT_PATH, Places};
+use crate::daemon::{self, End, Origin, Wishes};
 use crate::jobs::command::Environment;
 use crate::parts::diag::Failure;
 use crate::parts::log::Log;
+use crate::parts::text::to_bytes;
 use crate::parts::zone::Zone;
-use crate::sys::fd;
 use crate::sys::fs::{self, CWD, Open};
+use crate::sys::{Fd, fd, process};
+use getopts::Matches;
 use std::ffi::OsString;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
@@ -15,34 +18,68 @@ use std::process::ExitCode;
 
 /// The command `daemon`.
 pub fn run(words: &[String]) -> Result<ExitCode, ExitCode> {
-    let about = "Watches directories and runs tasks, in the foreground, until SIGTERM or SIGINT.";
-    let mut usage = Usage::new("dogwatch daemon [-c FILE] [-d]", about);
+    let about = "Watches directories and runs tasks until SIGTERM or SIGINT.";
+    let mut usage = Usage::new("dogwatch daemon [-c FILE] [-d] [-b] [--pid-file FILE] [--ready-fd N]", about);
     check::configuration_option(&mut usage);
     usage.options.optflag("d", "debug", "log everything, whatever the configured levels");
+    usage.options.optflag("b", "background", "return once it serves, and go on in the background");
+    usage.options.optopt("", "pid-file", "lock this file, and not RUN_DIR/dogwatch.pid", "FILE");
+    usage.options.optopt("", "ready-fd", "write a newline to descriptor N once all is watched, and close it", "N");
     let matches = usage.parse(words, 0)?;
-    let path = absolute(&check::configuration_path(&matches))?;
+    // Before anything else is opened: the number is this descriptor's only as long.
+    let ready_fd = ready_fd(&matches)?;
+    let background = matches.opt_present("background");
+    if background {
+        fd::close_inherited(ready_fd.as_ref());
+    }
+    let path = path_option(&matches, "config").map_err(failed)?.unwrap_or(DEFAULT_PATH.into());
     let origin = Origin { path, debug: matches.opt_present("debug") };
     let (config, warnings) = origin.load().map_err(|refused| check::refused(&refused))?;
     out::complain(&warnings.concat());
+    if background {
+        out::complain("dogwatch: warning: the log goes to standard error: nothing of it is seen in the background\n");
+    }
     fd::cloexec_inherited();
+    let wishes = Wishes {
+        places: config.places.clone().or(usual_places()),
+        pid_file: path_option(&matches, "pid-file").map_err(failed)?,
+        background,
+        ready_fd,
+        notify_socket: variable("NOTIFY_SOCKET"),
+    };
     let environment = std::env::vars_os().map(|(name, value)| (name.into_vec(), value.into_vec()));
     let log = Log::to_stderr(variable("JOURNAL_STREAM").as_deref(), local_zone());
-    match daemon::run(config, origin, Environment::new(environment), log) {
-        Ok(End::Orderly) => Ok(ExitCode::SUCCESS),
-        Ok(End::Hasty) => Err(ExitCode::FAILURE),
-        Err(failure) => {
-            out::complain(&format!("dogwatch: {failure}\n"));
-            Err(ExitCode::FAILURE)
-        }
+    match daemon::run((config, origin), Environment::new(environment), log, wishes).map_err(failed)? {
+        End::Orderly | End::Background { serves: true } => Ok(ExitCode::SUCCESS),
+        End::Hasty | End::Background { serves: false } => Err(ExitCode::FAILURE),
     }
 }
 
-/// The daemon's working directory will be another.
-fn absolute(path: &[u8]) -> Result<Vec<u8>, ExitCode> {
-    fs::absolute(path).map_err(|errno| {
-        out::complain(&format!("dogwatch: {}\n", Failure::on_path("find", path, errno)));
-        ExitCode::FAILURE
-    })
+/// An option's path, made absolute.
+pub fn path_option(matches: &Matches, name: &str) -> Result<Option<Vec<u8>>, Failure> {
+    let absolute = |path: String| {
+        let path = to_bytes(&path);
+        fs::absolute(&path).map_err(|errno| Failure::on_path("find", &path, errno))
+    };
+    matches.opt_str(name).map(absolute).transpose()
+}
+
+/// Where our directories are, unless the configuration says otherwise.
+pub fn usual_places() -> Places {
+    Places::of(process::effective_uid(), variable)
+}
+
+fn ready_fd(matches: &Matches) -> Result<Option<Fd>, ExitCode> {
+    let Some(text) = matches.opt_str("ready-fd") else { return Ok(None) };
+    // What is no number is no open descriptor either.
+    let inherited = fd::inherited(text.parse().unwrap_or(-1));
+    inherited.map(Some).map_err(|errno| failed(Failure::of("use the descriptor of --ready-fd", errno)))
+}
+
+/// Says what has failed.
+pub fn failed(failure: Failure) -> ExitCode {
+    out::complain(&format!("dogwatch: {failure}\n"));
+    ExitCode::FAILURE
 }
 
 fn variable(name: &str) -> Option<Vec<u8>> {

@@ -5,6 +5,7 @@ mod check;
 mod daemon;
 mod help;
 mod out;
+mod status;
 
 use crate::parts::text::{to_bytes, to_text};
 use crate::sys::fd;
@@ -24,9 +25,10 @@ struct Command {
     run: Run,
 }
 
-const COMMANDS: [Command; 4] = [
+const COMMANDS: [Command; 5] = [
     Command { name: "daemon", purpose: "watch directories and run tasks", run: daemon::run },
     Command { name: "check", purpose: "test the configuration", run: check::run },
+    Command { name: "status", purpose: "show what the daemon is doing", run: status::run },
     Command { name: "help", purpose: "show this, or a command's help", run: help::run },
     Command { name: "version", purpose: "show the version", run: help::version },
 ];

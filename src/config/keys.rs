@@ -20,7 +20,11 @@ pub enum Kind {
 /// A kind's word and keys; a key that may stand several times ends with `*`, one that goes on with a name with `.`.
 /// The keys of an event map are event names, read elsewhere.
 pub const SECTIONS: [(Kind, &str, &[&str]); 4] = [
-    (Kind::Daemon, "daemon", &["log*", "loglevel.", "max_jobs", "on_shutdown", "shutdown_timeout"]),
+    (
+        Kind::Daemon,
+        "daemon",
+        &["log*", "loglevel.", "max_jobs", "on_shutdown", "run_dir", "shutdown_timeout", "state_dir"],
+    ),
     (
         Kind::Scheduler,
         "scheduler",
@@ -153,6 +157,17 @@ impl<'a> Reader<'a> {
                 None
             }
         }
+    }
+
+    /// The key's value as an absolute path.
+    pub fn path(&mut self, key: &str) -> Option<Vec<u8>> {
+        let entry = self.entry(key)?;
+        if entry.value.starts_with(b"/") {
+            return Some(entry.value.clone());
+        }
+        let message = format!("\"{key}\" is no absolute path");
+        self.complain(Diagnostic::error(entry.value_span.clone(), message).help("write a path that begins with /"));
+        None
     }
 
     /// Adds a complaint.

@@ -6,8 +6,12 @@
 mod build;
 mod ini;
 mod keys;
+mod places;
 mod read;
 mod trust;
+
+pub use places::Places;
+pub use trust::open_directory as open_trusted_directory;
 
 use crate::engine::task::{self, EventMap, Rules};
 use crate::engine::watch::Watch;
@@ -33,6 +37,8 @@ pub struct Config {
     pub on_shutdown: OnShutdown,
     /// Children at once.
     pub max_jobs: usize,
+    /// Where its own directories are, as far as that is configured.
+    pub places: Places,
     /// The least level that the daemon itself logs.
     pub level: Level,
     /// Schedulers; their place is their number.

@@ -38,13 +38,15 @@ const REST: &str = "[scheduler a]\ncmd = x\n[watch w]\npath = /s\nevent_map = m\
 #[test]
 fn every_key_arrives_where_it_belongs() {
     let config = good(
-        "# a comment\n[daemon]\nshutdown_timeout = 2m\nmax_jobs = 7\nlog = stderr warning\nloglevel.notify = debug\n\
+        "# a comment\n[daemon]\nshutdown_timeout = 2m\nmax_jobs = 7\nrun_dir = /run/x\nstate_dir = /lib/x y\nlog = stderr warning\nloglevel.notify = debug\n\
          [scheduler inbox]\ncmd = run {pathname}\ndelay = 60\nfiles = no\ndirs = yes\nsinglejob = true\n\
          [scheduler other]\nexec = /bin/x {name}\nlogname = notify\n\
          [event_map settle]\nIN_CLOSE_WRITE, moved_to = inbox, cancel other\nIN_MODIFY = cancel inbox\nIN_ACCESS = none\n\
          [watch src]\npath = //src//path/\npath = /etc/motd\nevent_map = settle\nrec = yes\nauto_add = yes\nexisting = yes\nexclude = ^/src/\\.git(/|$)\n",
     );
     assert_eq!((config.shutdown_timeout, config.max_jobs, config.level), (Millis(120_000), 7, Level::Warning));
+    let places = Places { run: Some(b"/run/x".to_vec()), state: Some(b"/lib/x y".to_vec()) };
+    assert_eq!(config.places, places);
     let [inbox, other] = &config.schedulers[..] else { panic!("two schedulers") };
     assert_eq!(inbox.command.line, Line::Shell(b"run \"$DOGWATCH_PATHNAME\"".to_vec()));
     let rules = task::Scheduler {

@@ -24,12 +24,13 @@ use std::rc::Rc;
 use stop::Stop;
 
 /// A command that runs.
-struct Child {
-    pid: Pid,
+pub struct Child {
+    pub pid: Pid,
     task: TaskRef,
-    about: About,
+    pub about: About,
     /// As it was when the command was started.
-    scheduler: Rc<Scheduler>,
+    pub scheduler: Rc<Scheduler>,
+    pub started: Tick,
     stop: Stop,
 }
 
@@ -51,6 +52,11 @@ impl Children {
         self.running.is_empty() && self.leftovers.is_empty()
     }
 
+    /// Commands that run.
+    pub fn iter(&self) -> impl Iterator<Item = &Child> {
+        self.running.iter()
+    }
+
     /// When [`Daemon::stop_overdue`] has something to do.
     pub fn deadline(&self) -> Option<Tick> {
         let running = self.running.iter().filter_map(|child| child.stop.deadline());
@@ -68,9 +74,11 @@ impl Daemon {
             Ok(pid) => {
                 self.say_of_task(Level::Info, &about, format_args!("started, pid {}", pid.raw()));
                 let stop = Stop::after(self.now, scheduler.timeout);
-                self.children.running.push(Child { pid, task, about, scheduler, stop });
+                self.counters.started += 1;
+                self.children.running.push(Child { pid, task, about, scheduler, started: self.now, stop });
             }
             Err(errno) => {
+                self.counters.failed += 1;
                 let no_proc = scheduler.command.user.is_some() && errno == Errno::ENOENT;
                 let hint = if no_proc { " (another user's command needs /proc)" } else { "" };
                 self.say_of_task(Level::Error, &about, format_args!("failed: cannot start its command: {errno}{hint}"));
@@ -95,6 +103,7 @@ impl Daemon {
             Output::Null => spawn::spawn(&program, spawn::Output::Null),
             Output::Log => {
                 let (ours, theirs) = fd::pipe()?;
+                fd::set_nonblocking(ours.as_fd())?;
                 let pid = spawn::spawn(&program, spawn::Output::To(theirs.as_fd()))?;
                 self.children.outputs.add(ours, pid, Rc::clone(scheduler), about.id);
                 Ok(pid)
@@ -113,6 +122,7 @@ impl Daemon {
                 Ok(None) => self.children.running.push(child),
                 Ok(Some(exit)) => self.ended(&child, exit),
                 Err(Errno::ECHILD) => {
+                    self.counters.failed += 1;
                     let message = format_args!("failed: somebody else has reaped it, and how it ended is not known");
                     self.say_of_child(Level::Error, &child, message);
                     self.engine.finished(self.now, child.task, Outcome::Failed);
@@ -134,7 +144,11 @@ impl Daemon {
                 self.children.leftovers.push((child.pid, until));
             }
         }
-        let level = if exit.is_success() { Level::Info } else { Level::Error };
+        let (level, counter) = match exit.is_success() {
+            true => (Level::Info, &mut self.counters.done),
+            false => (Level::Error, &mut self.counters.failed),
+        };
+        *counter += 1;
         self.say_of_child(level, child, format_args!("{}", say::Ended(exit)));
         let outcome = if exit.is_success() { Outcome::Done(None) } else { Outcome::Failed };
         self.engine.finished(self.now, child.task, outcome);

@@ -39,8 +39,7 @@ impl Daemon {
 
     /// After all scans: says what could not be watched, or that all is watched again.
     pub fn look_after_unwatched(&mut self) {
-        let (unwatched, errno) = self.engine.watches.unwatched_directories();
-        if unwatched == 0 {
+        if self.engine.watches.unwatched_directories().0 == 0 {
             if self.degraded.since.take().is_some() {
                 self.say(Level::Info, format_args!("all directories are watched again"));
             }
@@ -48,19 +47,21 @@ impl Daemon {
         }
         if self.degraded.since.is_none() {
             self.degraded.since = Some(self.since);
-            let wanted = self.engine.watches.watch_descriptors() + unwatched;
-            let (what, remedy) = remedy(errno, wanted);
-            self.say(
-                Level::Error,
-                format_args!(
-                    "no {what} is left: events in {unwatched} directories are missed; {remedy}; tried again every \
-                     {INTERVAL}"
-                ),
-            );
+            let want = self.want().unwrap_or_default();
+            self.say(Level::Error, format_args!("{want}; tried again every {INTERVAL}"));
         }
         if self.degraded.retry_at.is_none() {
             self.degraded.retry_at = Some(Tick(self.now.0.saturating_add(INTERVAL.0)));
         }
+    }
+
+    /// What cannot be watched for want of something, and what to do about it; `None` if all is watched.
+    pub fn want(&self) -> Option<String> {
+        let (unwatched, errno) = self.engine.watches.unwatched_directories();
+        (unwatched > 0).then(|| {
+            let (what, remedy) = remedy(errno, self.engine.watches.watch_descriptors() + unwatched);
+            format!("no {what} is left: events in {unwatched} directories are missed; {remedy}")
+        })
     }
 }
 

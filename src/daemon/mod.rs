@@ -8,10 +8,16 @@ mod degraded;
 mod moment;
 mod mounts;
 mod perform;
+mod presence;
 mod reload;
+mod saved;
 mod say;
 mod scan;
 mod shutdown;
+mod status;
+
+pub use presence::{PID_FILE, Wishes};
+pub use status::STATUS_FILE;
 
 use crate::config::{Config, DAEMON};
 use crate::engine::Engine;
@@ -32,8 +38,11 @@ pub use reload::Origin;
 use degraded::Degraded;
 use moment::Moment;
 use mounts::Mounts;
+use presence::{Presence, Side};
+use saved::Keeping;
 use scan::Scanner;
 use shutdown::Phase;
+use status::Counters;
 use std::os::fd::AsFd;
 
 /// What the loop is woken by.
@@ -59,6 +68,11 @@ pub enum End {
     Orderly,
     /// At once, for it was asked twice.
     Hasty,
+    /// This was only the parent of the one in the background.
+    Background {
+        /// Else it has ended, and has told why.
+        serves: bool,
+    },
 }
 
 /// Whether dogwatch has the rights that a configuration needs.
@@ -90,6 +104,9 @@ struct Daemon {
     engine: Engine,
     children: Children,
     phase: Phase,
+    presence: Presence,
+    counters: Counters,
+    keeping: Keeping,
     degraded: Degraded,
     /// All that is there at the start is watched.
     ready: bool,
@@ -101,17 +118,41 @@ struct Daemon {
 }
 
 /// Runs until a signal ends it. An error is one that keeps the loop from starting, or from going on.
-pub fn run(config: Config, origin: Origin, environment: Environment, log: Log) -> Result<End, Failure> {
+pub fn run(
+    (config, origin): (Config, Origin),
+    environment: Environment,
+    log: Log,
+    wishes: Wishes,
+) -> Result<End, Failure> {
     permitted(&config)?;
-    let mut daemon = Daemon::new(config, origin, environment, log)?;
+    // Before the fork and before the lock: who finds our pid may send signals at once.
+    let signals = Signals::new().map_err(|errno| Failure::of("take over signals", errno))?;
+    let forked = wishes.background.then(presence::into_background).transpose();
+    let parent = match forked.map_err(|errno| Failure::of("go into the background", errno))? {
+        Some(Side::Parent(end)) => return Ok(end),
+        Some(Side::Child(parent)) => Some(parent),
+        None => None,
+    };
+    let (presence, warnings) = Presence::new(wishes, parent)?;
+    let mut daemon = Daemon::new((config, origin), environment, log, signals, presence)?;
+    daemon.log.set_time(clock::wall_now());
+    for warning in warnings {
+        daemon.say(Level::Warning, format_args!("{warning}"));
+    }
+    daemon.read_saved();
     let result = daemon.run();
     daemon.log.flush();
     result
 }
 
 impl Daemon {
-    fn new(config: Config, origin: Origin, environment: Environment, log: Log) -> Result<Daemon, Failure> {
-        let signals = Signals::new().map_err(|errno| Failure::of("take over signals", errno))?;
+    fn new(
+        (config, origin): (Config, Origin),
+        environment: Environment,
+        log: Log,
+        signals: Signals,
+        presence: Presence,
+    ) -> Result<Daemon, Failure> {
         let inotify = Inotify::new().map_err(|errno| match errno {
             Errno::EMFILE => Failure::of("open an inotify instance", errno)
                 .hint("raise the sysctl fs.inotify.max_user_instances, or the limit of open files"),
@@ -139,6 +180,9 @@ impl Daemon {
             scanner: Scanner::new(),
             children: Children::default(),
             phase: Phase::Running,
+            presence,
+            counters: Counters::default(),
+            keeping: Keeping::default(),
             degraded: Degraded::default(),
             ready: false,
             now,
@@ -148,7 +192,7 @@ impl Daemon {
     }
 
     fn run(&mut self) -> Result<End, Failure> {
-        self.log.set_time(clock::wall_now());
+        self.serve()?;
         let mut poll = Poll::new();
         let mut failing_since = None;
         loop {
@@ -183,10 +227,10 @@ impl Daemon {
         }
         self.reload_if_asked();
         if !self.ready && !self.has_work() && !self.engine.watches.is_in_doubt() {
-            self.ready = true;
-            let watched = self.engine.watches.watched_directories();
-            self.say(Level::Info, format_args!("ready, directories watched: {watched}"));
+            self.take_up_saved();
+            self.is_ready();
         }
+        self.forget_saved_if_done();
         if !self.has_work() {
             self.since = self.empty_at;
         }
@@ -233,6 +277,7 @@ impl Daemon {
                 Signal::Child => self.children.ended = true,
                 Signal::Term | Signal::Int => self.asked_to_end(signal),
                 Signal::Hup => self.reload_asked = true,
+                Signal::Usr1 => self.write_status(),
                 Signal::Other(_) => {}
             }
         }
@@ -272,6 +317,7 @@ impl Daemon {
         let read = records.len();
         for record in records {
             if record.mask.any(Mask::Q_OVERFLOW) {
+                self.counters.overflows += 1;
                 self.log.line(Level::Error, DAEMON, format_args!("the event queue overflowed: events are lost"));
             }
             self.engine.feed(self.now, |watches, sink| watches.record(&record, sink));

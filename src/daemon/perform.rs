@@ -133,7 +133,8 @@ impl Daemon {
     fn list_some(&mut self) {
         let (now, lost) = (Moment::now(), self.degraded.since.unwrap_or(self.since));
         let since = self.since.since(now).min(lost.since(now));
-        match self.engine.feed(self.now, |watches, sink| self.scanner.list_on(watches, since, sink)) {
+        let pid_file = self.presence.lockfile.as_ref();
+        match self.engine.feed(self.now, |watches, sink| self.scanner.list_on(watches, pid_file, since, sink)) {
             Ok(Listed::All | Listed::More | Listed::Gone) | Err(Miss::Stranger) => {}
             Err(Miss::At(node, errno)) => {
                 let path = self.engine.watches.tree().path(node, b"");

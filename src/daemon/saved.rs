@@ -1,154 +1,175 @@
-//! Tasks that outlive the daemon: written to `pending` in the state directory at the end, taken up again at the next start.
+//! Tasks that outlive the daemon: they are written to the state directory at its end, and taken up again once all is
+//! watched at its next start.
 //!
-//! Plain text. A first line with the version, a line with the time, a line for each task, a checksum, and `end`. Fields
-//! are separated by tabs, and paths escaped, so that they hold none. What is not whole to the last byte is set aside, for
-//! half a file could be half a path.
+//! The file stays until the last task that was taken up from it has ended: whatever happens to the daemon meanwhile, the
+//! next start finds them.
 
-use crate::engine::watch::events;
+mod format;
+
+use super::Daemon;
+use crate::config::OnShutdown;
+use crate::engine::task::{About, Saved, SchedulerId};
+use crate::parts::diag::Failure;
 use crate::parts::duration::Millis;
-use crate::parts::fnv;
-use crate::parts::text::{Escaped, unescaped};
-use crate::sys::fs::{Kind, Stat};
-use crate::sys::inotify::Mask;
-use std::fmt::Write;
+use crate::parts::log::Level;
+use crate::parts::publish::{self, Target};
+use crate::parts::text::Escaped;
+use crate::sys::clock::{self, Tick};
+use crate::sys::fs::{self, CWD, Open};
+use crate::sys::{Errno, Fd, change, fd};
+use format::{BROKEN, Entry, Identity, PENDING, Pending};
+use std::os::fd::AsFd;
 
-/// The file in the state directory.
-pub const PENDING: &[u8] = b"pending";
-/// One that cannot be understood is kept under this name.
-pub const BROKEN: &[u8] = b"pending.broken";
+/// A million tasks with long paths are less.
+const MOST_BYTES: usize = 1 << 30;
 
-const VERSION: &str = "dogwatch-pending 1";
-const DIRECTORY: &str = "|IN_ISDIR";
-
-/// A task in a file.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Entry {
-    /// Its scheduler's name.
-    pub scheduler: String,
-    /// The event, with IN_ISDIR for a directory.
-    pub mask: Mask,
-    /// The path.
-    pub path: Vec<u8>,
-    /// The path before a rename.
-    pub source: Option<Vec<u8>>,
-    /// How long it still had to wait.
-    pub wait: Millis,
-    /// What was at the path; `None` if nothing was.
-    pub file: Option<Identity>,
+/// What is in the state directory.
+#[derive(Default)]
+pub struct Keeping {
+    /// What was read at the start, and is not taken up yet.
+    read: Option<Pending>,
+    /// There is a file.
+    written: bool,
 }
 
-/// What makes a file the same. Device numbers may change when the machine starts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Identity {
-    ino: u64,
-    /// Of a directory neither of these counts: they change with what is in it.
-    size: u64,
-    mtime: (i64, u32),
-}
-
-impl Identity {
-    /// Of what is on disk.
-    pub fn of(found: &Stat) -> Identity {
-        match found.kind {
-            Kind::Directory => Identity { ino: found.ino, size: 0, mtime: (0, 0) },
-            _ => Identity { ino: found.ino, size: found.size, mtime: found.mtime },
-        }
+impl Daemon {
+    /// Whether tasks that are not due in time are kept.
+    pub fn keeps_tasks(&self) -> bool {
+        self.config.on_shutdown == OnShutdown::Save && self.presence.wishes.places.state.is_some()
     }
-}
 
-/// The text of these tasks, at this wall time (seconds since 1970).
-pub fn encode(entries: impl Iterator<Item = Entry>, now: i64) -> Vec<u8> {
-    let mut text = format!("{VERSION}\nat {now}\n");
-    for Entry { scheduler, mask, path, source, wait, file } in entries {
-        let (event, dir) = (events::first_name(mask), if mask.any(Mask::ISDIR) { DIRECTORY } else { "" });
-        let file = match file {
-            Some(Identity { ino, size, mtime: (seconds, nanoseconds) }) => {
-                format!("{ino} {size} {seconds} {nanoseconds}")
+    /// Reads what was saved. A file that is not whole is set aside.
+    pub fn read_saved(&mut self) {
+        let Some(path) = self.presence.wishes.places.state.clone() else { return };
+        let read = state_dir(&path).and_then(|dir| match fs::open(dir.as_fd(), PENDING, Open::Read) {
+            Ok(file) => {
+                Ok(Some((dir, fd::read_all(file.as_fd(), MOST_BYTES).map_err(|errno| failure("read", &path, errno))?)))
             }
-            None => "-".to_owned(),
-        };
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{}\t{scheduler}\t{event}{dir}\t{file}\t{}", wait.0, Escaped(&path));
-        let _ = source.map(|source| write!(text, "\t{}", Escaped(&source)));
-        text.push('\n');
-    }
-    let sum = fnv::with(fnv::EMPTY, text.as_bytes());
-    let _ = write!(text, "sum {sum:016x}\nend\n");
-    text.into_bytes()
-}
-
-/// A file that is whole.
-pub struct Pending {
-    text: Vec<u8>,
-    /// When it was written.
-    pub at: i64,
-    /// Where the first task begins, and the last one ends.
-    tasks: std::ops::Range<usize>,
-}
-
-impl Pending {
-    /// Looks a text over; the error is what is wrong with it.
-    pub fn check(text: Vec<u8>) -> Result<Pending, &'static str> {
-        let Some(body) = text.strip_suffix(b"\nend\n") else { return Err("its end is missing") };
-        let sum_at = body.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        let (told, sum) = (body.get(sum_at..), fnv::with(fnv::EMPTY, body.get(..sum_at).unwrap_or_default()));
-        if told != Some(format!("sum {sum:016x}").as_bytes()) {
-            return Err("it has been changed");
+            Err(Errno::ENOENT) => Ok(None),
+            Err(errno) => Err(failure("read", &path, errno)),
+        });
+        match read {
+            Ok(None) => {}
+            Ok(Some((dir, text))) => match Pending::check(text) {
+                Ok(pending) => self.keeping = Keeping { read: Some(pending), written: true },
+                Err(wrong) => {
+                    let failure = failure("take up the tasks of", &path, wrong);
+                    let kept = match change::rename(dir.as_fd(), PENDING, BROKEN) {
+                        Ok(()) => "it is kept as pending.broken".to_owned(),
+                        Err(errno) => format!("and it cannot be renamed: {errno}"),
+                    };
+                    self.say(Level::Error, format_args!("{failure}; {kept}"));
+                }
+            },
+            Err(failure) => self.say(Level::Error, format_args!("{failure}; saved tasks are not taken up")),
         }
-        let mut lines = body.splitn(3, |byte| *byte == b'\n');
-        if lines.next() != Some(VERSION.as_bytes()) {
-            return Err("it is of another version");
+    }
+
+    /// Takes up what was saved, now that all is watched.
+    pub fn take_up_saved(&mut self) {
+        let Some(pending) = self.keeping.read.take() else { return };
+        // A clock that was set back has not run: then as if no time had passed.
+        let passed = u64::try_from(clock::wall_now().saturating_sub(pending.at)).unwrap_or(0).saturating_mul(1_000);
+        let (mut taken, mut changed, mut unknown) = (0_usize, 0_usize, 0_usize);
+        for entry in pending.entries() {
+            let number = self.config.schedulers.iter().position(|scheduler| scheduler.name == entry.scheduler);
+            let Some(scheduler) = number.and_then(|number| SchedulerId::try_from(number).ok()) else {
+                unknown += 1;
+                self.say(Level::Warning, format_args!("no scheduler {}: {}", entry.scheduler, NotTakenUp(&entry)));
+                continue;
+            };
+            if identity(&entry.path) != Ok(entry.file) {
+                changed += 1;
+                self.say(Level::Info, format_args!("the file has changed: {}", NotTakenUp(&entry)));
+                continue;
+            }
+            let due = Tick(self.now.0.saturating_add(entry.wait.0.saturating_sub(passed)));
+            let (source, path) = (entry.source.map(Vec::into_boxed_slice), entry.path);
+            self.engine.restore(self.now, &Saved { scheduler, mask: entry.mask, path, source, due });
+            taken += 1;
         }
-        let at_line = lines.next().unwrap_or_default();
-        let at = number(at_line.strip_prefix(b"at ").unwrap_or_default()).ok_or("its time is missing")?;
-        let tasks = VERSION.len() + at_line.len() + 2..sum_at;
-        let pending = Pending { text, at, tasks };
-        if pending.lines().any(|line| entry(line).is_none()) {
-            return Err("a line is no task");
+        self.perform_effects();
+        let message = format_args!(
+            "{taken} saved tasks taken up; not so: {changed} whose file has changed, {unknown} without scheduler"
+        );
+        self.say(Level::Info, message);
+    }
+
+    /// Writes what is kept aside, if there is any.
+    pub fn save_tasks(&mut self) {
+        let Some(path) = self.presence.wishes.places.state.clone() else { return };
+        let wait = |due: Tick| Millis(due.0.saturating_sub(self.now.0));
+        let names: Vec<String> = self.config.schedulers.iter().map(|scheduler| scheduler.name.clone()).collect();
+        let mut count = 0_usize;
+        let entries = self.engine.parked().filter_map(|(about, due)| {
+            count += 1;
+            let About { mask, path, source, .. } = about;
+            let file = identity(&path).unwrap_or_default();
+            let scheduler = names.get(usize::from(about.scheduler))?.clone();
+            Some(Entry { scheduler, mask, path, source: source.map(Vec::from), wait: wait(due), file })
+        });
+        let text = format::encode(entries, clock::wall_now());
+        if count == 0 {
+            return self.forget_saved();
         }
-        Ok(pending)
+        let published = state_dir(&path).and_then(|dir| {
+            let target = Target { dir: dir.as_fd(), dir_path: &path, name: PENDING };
+            publish::bytes(target, 0o600, &text)
+        });
+        match published {
+            Ok(()) => {
+                self.keeping.written = true;
+                self.say(Level::Info, format_args!("saved {count} tasks for the next start"));
+            }
+            Err(failure) => self.say(Level::Error, format_args!("{failure}; {count} tasks are not saved")),
+        }
     }
 
-    fn lines(&self) -> impl Iterator<Item = &[u8]> {
-        let tasks = self.text.get(self.tasks.clone()).unwrap_or_default();
-        tasks.split(|byte| *byte == b'\n').filter(|line| !line.is_empty())
+    /// Removes the file once nothing of it is left.
+    pub fn forget_saved_if_done(&mut self) {
+        let tasks = self.engine.tasks();
+        let none_is_left = self.keeping.read.is_none() && tasks.restored() == 0 && tasks.active() == tasks.len();
+        if self.keeping.written && none_is_left {
+            self.forget_saved();
+        }
     }
 
-    /// The tasks.
-    pub fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
-        self.lines().filter_map(entry)
+    fn forget_saved(&mut self) {
+        let Some(path) = self.presence.wishes.places.state.clone() else { return };
+        if std::mem::take(&mut self.keeping.written) {
+            let gone = state_dir(&path)
+                .and_then(|dir| change::unlink(dir.as_fd(), PENDING).map_err(|errno| failure("remove", &path, errno)));
+            if let Err(failure) = gone {
+                self.say(Level::Error, format_args!("{failure}; what is in it may be done once more"));
+            }
+        }
     }
 }
 
-fn entry(line: &[u8]) -> Option<Entry> {
-    let mut fields = line.split(|byte| *byte == b'\t');
-    let wait = Millis(number(fields.next()?)?);
-    let scheduler = String::from_utf8(fields.next()?.to_vec()).ok()?;
-    let event = std::str::from_utf8(fields.next()?).ok()?;
-    let (name, is_dir) = event.strip_suffix(DIRECTORY).map_or((event, false), |name| (name, true));
-    let mask = events::by_name(name)?;
-    let mask = if is_dir { mask.with(Mask::ISDIR) } else { mask };
-    let file = match fields.next()? {
-        b"-" => None,
-        words => Some(identity(words)?),
-    };
-    let path = unescaped(fields.next()?).filter(|path| path.starts_with(b"/"))?;
-    let source = match fields.next() {
-        None => None,
-        Some(source) => Some(unescaped(source)?),
-    };
-    fields.next().is_none().then_some(Entry { scheduler, mask, path, source, wait, file })
+/// What is at a path now, if anything is.
+fn identity(path: &[u8]) -> Result<Option<Identity>, Errno> {
+    match fs::stat(CWD, path) {
+        Ok(found) => Ok(Some(Identity::of(&found))),
+        Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
+        Err(errno) => Err(errno),
+    }
 }
 
-fn identity(words: &[u8]) -> Option<Identity> {
-    let words: Vec<&[u8]> = words.split(|byte| *byte == b' ').collect();
-    let [ino, size, seconds, nanoseconds] = words[..] else { return None };
-    Some(Identity { ino: number(ino)?, size: number(size)?, mtime: (number(seconds)?, number(nanoseconds)?) })
+fn state_dir(path: &[u8]) -> Result<Fd, Failure> {
+    fs::open(CWD, path, Open::Directory).map_err(|errno| Failure::on_path("open", path, errno))
 }
 
-fn number<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
-    std::str::from_utf8(digits).ok()?.parse().ok()
+fn failure(what: &str, dir: &[u8], reason: impl std::fmt::Display) -> Failure {
+    Failure::on_path(what, &[dir, b"/", PENDING].concat(), reason)
 }
 
-#[cfg(test)]
-mod tests;
+/// A task that is let be.
+struct NotTakenUp<'a>(&'a Entry);
+
+impl std::fmt::Display for NotTakenUp<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Entry { scheduler, mask, path, .. } = self.0;
+        let event = crate::engine::watch::events::first_name(*mask);
+        write!(f, "a saved task of {scheduler} is not taken up: {event} {}", Escaped(path))
+    }
+}

@@ -41,7 +41,7 @@ impl Display for Words {
             What::CancelledByShutdown => f.write_str("cancelled: dogwatch ends before it is due"),
             What::Skipped => f.write_str("skipped: it is running"),
             What::Restarted => f.write_str("is running, gets SIGTERM, and begins anew"),
-            What::Kept => f.write_str("is not due before dogwatch ends, and is saved"),
+            What::Kept => f.write_str("is not due before dogwatch ends: it is kept for the next start"),
             What::SchedulerGone => f.write_str("cancelled: the configuration has no scheduler for it any more"),
             What::HeldBack(pause) => {
                 write!(f, "its own job seems to wake it again and again: it waits {pause}, then longer each time")

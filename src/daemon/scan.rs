@@ -9,6 +9,7 @@
 
 use crate::engine::watch::tree::NodeId;
 use crate::engine::watch::{Found, ROOT, Scan, Sink, Tree, Watches};
+use crate::parts::lockfile::Lockfile;
 use crate::sys::dir::{Entry, Reader};
 use crate::sys::fs::{self, CWD, Kind, Open};
 use crate::sys::inotify::{Inotify, Wd};
@@ -165,8 +166,14 @@ impl Scanner {
     }
 
     /// Goes on with a listing by as much as one read brings. What has changed at or after `since` (wall time, seconds)
-    /// counts as recent.
-    pub fn list_on(&mut self, watches: &mut Watches, since: i64, sink: Sink<'_>) -> Result<Listed, Miss> {
+    /// counts as recent. Our own pid file must not be opened.
+    pub fn list_on(
+        &mut self,
+        watches: &mut Watches,
+        pid_file: Option<&Lockfile>,
+        since: i64,
+        sink: Sink<'_>,
+    ) -> Result<Listed, Miss> {
         let Some(Listing { node, scan, wd, closely }) = self.listing.take() else { return Ok(Listed::Gone) };
         let Some((_, dir)) = self.way.last().filter(|_| watches.tree().wd(node) == wd && !watches.tree().is_lost(node))
         else {
@@ -176,6 +183,7 @@ impl Scanner {
             return Ok(Listed::All);
         }
         for entry in self.reader.entries() {
+            let closely = closely && !pid_file.is_some_and(|pid_file| pid_file.is(dir.as_fd(), entry.name));
             watches.entry(node, scan, look_at(dir.as_fd(), entry, closely, scan, since), sink);
         }
         self.listing = Some(Listing { node, scan, wd, closely });

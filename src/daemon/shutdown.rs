@@ -1,7 +1,6 @@
 //! The end: what is due within shutdown_timeout still runs, then children get SIGTERM, and SIGKILL after that.
 
 use super::{Daemon, End};
-use crate::config::OnShutdown;
 use crate::parts::duration::Millis;
 use crate::parts::log::Level;
 use crate::sys::clock::Tick;
@@ -36,21 +35,41 @@ impl Daemon {
         let name = match signal {
             Signal::Term => "SIGTERM",
             Signal::Int => "SIGINT",
-            Signal::Hup | Signal::Child | Signal::Other(_) => "a signal",
+            Signal::Hup | Signal::Usr1 | Signal::Child | Signal::Other(_) => "a signal",
         };
         if self.phase != Phase::Running {
             let left = self.engine.tasks().len();
             self.say(Level::Warning, format_args!("{name} again: ends at once, with {left} tasks left"));
+            self.engine.give_up();
+            self.perform_effects();
+            self.conclude();
             self.stop_all();
             self.phase = Phase::Hasty;
             return;
         }
+        // A service manager that does not hear it will see it.
+        let _ = self.presence.notify(b"STOPPING=1\n");
         let timeout = self.config.shutdown_timeout;
         let until = later(self.now, timeout);
         self.phase = Phase::Draining(until);
+        self.take_up_saved();
         let pending = self.engine.tasks().len();
         self.say(Level::Info, format_args!("{name}: ends, with at most {timeout} for {pending} pending tasks"));
-        self.engine.drain(until, self.config.on_shutdown == OnShutdown::Save);
+        self.engine.drain(until, self.keeps_tasks());
+        self.perform_effects();
+        // At once: nobody knows how long we have.
+        if self.keeps_tasks() {
+            self.save_tasks();
+        }
+    }
+
+    /// What is kept aside by now is what the next start gets.
+    fn conclude(&mut self) {
+        if self.keeps_tasks() {
+            self.save_tasks();
+        } else {
+            self.forget_saved_if_done();
+        }
     }
 
     /// Goes on to the next phase when its time has come.
@@ -81,6 +100,7 @@ impl Daemon {
                 None
             }
             Phase::Draining(_) | Phase::Terminating => {
+                self.conclude();
                 self.say(Level::Info, format_args!("ended"));
                 Some(End::Orderly)
             }
@@ -89,8 +109,10 @@ impl Daemon {
 
     /// The loop cannot go on: what is pending is told, and children get SIGTERM.
     pub fn abandon(&mut self) {
+        self.engine.drain(self.now, self.keeps_tasks());
         self.engine.give_up();
         self.perform_effects();
+        self.conclude();
         self.stop_all();
     }
 }

@@ -17,12 +17,14 @@ pub struct Engine {
     tasks: Tasks,
     effects: Vec<Effect>,
     traced: bool,
+    /// How many there have been.
+    pub events: u64,
 }
 
 impl Engine {
     /// Both together; if `traced`, every event is told by an effect of its own.
     pub fn new(watches: Watches, tasks: Tasks, traced: bool) -> Engine {
-        Engine { watches, tasks, effects: Vec::new(), traced }
+        Engine { watches, tasks, effects: Vec::new(), traced, events: 0 }
     }
 
     /// The tasks.
@@ -33,8 +35,9 @@ impl Engine {
     /// Lets the watches take something in. The events that it gives rise to go to the tasks, and so does what has become
     /// of the directories that tasks hang on.
     pub fn feed<T>(&mut self, now: Tick, input: impl FnOnce(&mut Watches, Sink<'_>) -> T) -> T {
-        let Engine { watches, tasks, effects, traced } = self;
+        let Engine { watches, tasks, effects, traced, events } = self;
         let mut sink = |tree: &mut Tree, event: &Event<'_>| {
+            *events += 1;
             if *traced {
                 let path = tree.path(event.dir, event.name);
                 effects.push(Effect::Seen { mask: event.mask, path, from_scan: event.from_scan });
@@ -90,13 +93,11 @@ impl Engine {
     }
 
     /// The tasks that are kept aside, and when they are due.
-    #[expect(dead_code, reason = "the state directory comes next")]
     pub fn parked(&self) -> impl Iterator<Item = (About, Tick)> {
         self.tasks.parked(self.watches.tree())
     }
 
     /// Takes up a task that was saved.
-    #[expect(dead_code, reason = "the state directory comes next")]
     pub fn restore(&mut self, now: Tick, saved: &Saved) {
         self.tasks.restore(now, self.watches.tree_mut(), saved, &mut self.effects);
     }

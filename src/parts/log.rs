@@ -52,6 +52,8 @@ pub struct Log {
     now: i64,
     waiting: Vec<u8>,
     lost: u64,
+    /// Lines that were lost before those, and are told of.
+    lost_before: u64,
     /// The last line that was written has no end.
     cut: bool,
 }
@@ -68,20 +70,36 @@ enum Way {
     Asking,
 }
 
-impl Log {
-    /// A log to standard error; `journal_stream` is the variable `JOURNAL_STREAM`, if set.
-    pub fn to_stderr(journal_stream: Option<&[u8]>, zone: Zone) -> Log {
+impl Way {
+    fn to_stderr() -> Way {
         let kind = fs::stat(fd::STDERR, b"").map_or(fs::Kind::Unknown, |found| found.kind);
-        let way = match kind {
+        match kind {
             fs::Kind::File => Way::Plain,
             fs::Kind::Socket => Way::Socket,
             fs::Kind::Fifo | fs::Kind::Character => {
                 fs::open(fs::CWD, b"/proc/self/fd/2", fs::Open::WriteNow).map_or(Way::Asking, Way::Own)
             }
             fs::Kind::Directory | fs::Kind::Symlink | fs::Kind::Block | fs::Kind::Unknown => Way::Asking,
-        };
+        }
+    }
+}
+
+impl Log {
+    /// A log to standard error; `journal_stream` is the variable `JOURNAL_STREAM`, if set.
+    pub fn to_stderr(journal_stream: Option<&[u8]>, zone: Zone) -> Log {
+        let way = Way::to_stderr();
         let journal = journal_stream.is_some_and(|stream| crate::sys::process::is_journal(fd::STDERR, stream));
-        Log { way, journal, zone, now: 0, waiting: Vec::new(), lost: 0, cut: false }
+        Log { way, journal, zone, now: 0, waiting: Vec::new(), lost: 0, lost_before: 0, cut: false }
+    }
+
+    /// Something else has become standard error.
+    pub fn stderr_changed(&mut self) {
+        self.way = Way::to_stderr();
+    }
+
+    /// How many lines have been lost since the start.
+    pub fn lost(&self) -> u64 {
+        self.lost_before + self.lost
     }
 
     /// Sets the wall time (seconds) that the next lines carry; the clock is read once a turn.
@@ -139,7 +157,10 @@ impl Log {
             self.append(Level::Warning, "log", format_args!("{lost} lines were lost: they could not be written"));
             self.write_waiting();
             // If this one was lost as well, the next one tells.
-            self.lost = if self.lost > lost { lost } else { 0 };
+            match self.lost > lost {
+                true => self.lost = lost,
+                false => (self.lost, self.lost_before) = (0, self.lost_before + lost),
+            }
         }
     }
 

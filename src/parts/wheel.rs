@@ -87,7 +87,6 @@ impl<T: Copy> Wheel<T> {
     }
 
     /// The number of pending timers.
-    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.len
     }

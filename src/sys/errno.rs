@@ -16,8 +16,12 @@ impl Errno {
     pub const ECHILD: Errno = Errno(libc::ECHILD);
     /// A call was interrupted by a signal.
     pub const EINTR: Errno = Errno(libc::EINTR);
+    /// The name is taken.
+    pub const EEXIST: Errno = Errno(libc::EEXIST);
     /// An invalid argument.
     pub const EINVAL: Errno = Errno(libc::EINVAL);
+    /// A directory, where none may be.
+    pub const EISDIR: Errno = Errno(libc::EISDIR);
     /// Too many links on the way, or a link where none may be.
     pub const ELOOP: Errno = Errno(libc::ELOOP);
     /// No descriptor left in this process.
@@ -36,8 +40,12 @@ impl Errno {
     pub const ENOTDIR: Errno = Errno(libc::ENOTDIR);
     /// Not permitted.
     pub const EPERM: Errno = Errno(libc::EPERM);
+    /// Nothing is behind that name: a socket's, or a device's without its device.
+    pub const ENXIO: Errno = Errno(libc::ENXIO);
     /// A pipe that nobody reads any more.
     pub const EPIPE: Errno = Errno(libc::EPIPE);
+    /// No such process.
+    pub const ESRCH: Errno = Errno(libc::ESRCH);
 
     /// The error of the call that has just failed on this thread.
     pub(super) fn last() -> Errno {

@@ -84,17 +84,6 @@ pub fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
     Ok(())
 }
 
-/// A pipe: the end to read from, which never blocks, and the end to write to, which may (pipe(2)).
-pub fn pipe() -> Result<(Fd, Fd), Errno> {
-    let mut ends = [0; 2];
-    // SAFETY: writes two descriptors into an array of two.
-    gate::call("pipe2", || unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) })?;
-    let (ours, theirs) = (Fd::new(ends[0]), Fd::new(ends[1]));
-    // SAFETY: sets flags of an open file description that is ours alone.
-    gate::call("fcntl", || unsafe { libc::fcntl(ours.0, libc::F_SETFL, libc::O_NONBLOCK) })?;
-    Ok((ours, theirs))
-}
-
 /// Opens /dev/null at each of 0, 1 and 2 that is closed, so that no file of ours is ever taken for standard error.
 pub fn ensure_standard() -> Result<(), Errno> {
     for raw in libc::STDIN_FILENO..=libc::STDERR_FILENO {
@@ -106,6 +95,51 @@ pub fn ensure_standard() -> Result<(), Errno> {
         }
     }
     Ok(())
+}
+
+/// Puts /dev/null in the place of standard input, output and error.
+pub fn silence_standard() -> Result<(), Errno> {
+    let null = fs::open(fs::CWD, b"/dev/null", fs::Open::ReadWriteFollowing)?;
+    for raw in libc::STDIN_FILENO..=libc::STDERR_FILENO {
+        // SAFETY: takes numbers only; the three are closed by nobody else, and are open again when it returns.
+        gate::call("dup3", || unsafe { libc::dup3(null.as_fd().as_raw_fd(), raw, 0) })?;
+    }
+    Ok(())
+}
+
+/// A pipe's ends, to read from and to write to.
+pub fn pipe() -> Result<(Fd, Fd), Errno> {
+    let mut ends = [-1; 2];
+    // SAFETY: the kernel writes two descriptors into our array.
+    gate::call("pipe2", || unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) })?;
+    Ok((Fd(ends[0]), Fd(ends[1])))
+}
+
+/// Makes reads, or writes, of whoever shares this open file description never block.
+pub fn set_nonblocking(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    // SAFETY: sets the status flags of a descriptor that is open; a pipe's end has no others to keep.
+    gate::call("fcntl", || unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) }).map(drop)
+}
+
+/// A descriptor above 2 that dogwatch was started with, by its number; EBADF where there is none. It must be asked for
+/// before anything else is opened, and once.
+pub fn inherited(raw: RawFd) -> Result<Fd, Errno> {
+    if raw <= libc::STDERR_FILENO {
+        return Err(Errno(libc::EBADF));
+    }
+    // SAFETY: F_SETFD takes a number; EBADF where nothing is open.
+    gate::call("fcntl", || unsafe { libc::fcntl(raw, libc::F_SETFD, libc::FD_CLOEXEC) })?;
+    Ok(Fd(raw))
+}
+
+/// Closes what dogwatch was started with above 2, but for `keep`, before anything else is opened: whoever waits for the end
+/// of a pipe must not wait for a daemon in the background. (Before Linux 5.9 it does.)
+pub fn close_inherited(keep: Option<&Fd>) {
+    let kept = keep.map_or(libc::STDERR_FILENO, |fd| fd.0);
+    for (first, last) in [(libc::STDERR_FILENO + 1, kept - 1), (kept + 1, RawFd::MAX)] {
+        // SAFETY: takes numbers only, of descriptors that nobody owns yet. EINVAL for a range with nothing in it.
+        let _ = gate::call("close_range", || unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) });
+    }
 }
 
 /// Keeps what dogwatch was started with above 2 from leaking into the commands that it starts: close_range(2) where

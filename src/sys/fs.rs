@@ -1,4 +1,4 @@
-//! Files by descriptor: the at-functions (openat(2), statx(2), readlinkat(2), fchdir(2)).
+//! Files by descriptor: the at-functions (openat(2), statx(2), readlinkat(2), fchdir(2)); what changes them is in `change`.
 
 use super::{Errno, Fd, gate};
 use std::ffi::{CStr, CString};
@@ -26,6 +26,8 @@ pub enum Open {
     ReadFollowing,
     /// To write without ever blocking: a FIFO, a terminal or a file that is there.
     WriteNow,
+    /// To read and write, also through a link.
+    ReadWriteFollowing,
 }
 
 impl Open {
@@ -38,6 +40,7 @@ impl Open {
             Open::Read => libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK,
             Open::ReadFollowing => libc::O_RDONLY | libc::O_NONBLOCK,
             Open::WriteNow => libc::O_WRONLY | libc::O_NONBLOCK | libc::O_APPEND,
+            Open::ReadWriteFollowing => libc::O_RDWR,
         };
         own | libc::O_CLOEXEC | libc::O_NOCTTY
     }

@@ -5,6 +5,7 @@
 //! through the one errno gate ([`gate`]). Relies on nothing of dogwatch. Times are 64-bit on 32-bit machines too.
 #![expect(unsafe_code, reason = "this floor is the one that talks to the kernel")]
 
+pub mod change;
 pub mod clock;
 pub mod dir;
 pub mod errno;
@@ -13,10 +14,12 @@ pub mod fs;
 mod gate;
 pub mod inotify;
 pub mod lease;
+pub mod lock;
 pub mod poll;
 pub mod process;
 pub mod random;
 pub mod signal;
+pub mod socket;
 pub mod spawn;
 pub mod timer;
 

@@ -1,4 +1,4 @@
-//! This process: its ids.
+//! This process: its ids, and its one fork.
 
 use super::{Errno, fs, gate};
 use std::ffi::{CString, c_char};
@@ -9,7 +9,7 @@ use std::os::fd::BorrowedFd;
 pub struct Pid(libc::pid_t);
 
 impl Pid {
-    /// A pid that posix_spawn handed out.
+    /// A pid that posix_spawn or fork handed out.
     pub(super) fn new(raw: libc::pid_t) -> Option<Pid> {
         (raw > 1).then_some(Pid(raw))
     }
@@ -24,6 +24,24 @@ impl Pid {
 pub fn effective_uid() -> u32 {
     // SAFETY: takes nothing, and cannot fail.
     unsafe { libc::geteuid() }
+}
+
+/// This process's number in its own pid namespace.
+pub fn own_id() -> i32 {
+    // SAFETY: takes nothing, and cannot fail.
+    unsafe { libc::getpid() }
+}
+
+/// Goes on twice: as the parent, which gets the child's pid, and as the child, which gets none and is the leader of a
+/// session of its own, without a terminal. The whole memory is the child's as well, and every descriptor; locks are not.
+pub fn fork() -> Result<Option<Pid>, Errno> {
+    // SAFETY: dogwatch has one thread, so nothing that the child needs is locked by another one (fork(2)).
+    let pid = gate::call("fork", || unsafe { libc::fork() })?;
+    if pid == 0 {
+        // SAFETY: takes nothing. It cannot fail, for a child that was just forked leads no group.
+        gate::call("setsid", || unsafe { libc::setsid() })?;
+    }
+    Ok(Pid::new(pid))
 }
 
 /// Whether `fd` is the journal's stream that systemd connected: `JOURNAL_STREAM` names its device and inode

@@ -14,6 +14,8 @@ pub enum Signal {
     Int,
     /// SIGHUP.
     Hup,
+    /// SIGUSR1.
+    Usr1,
     /// SIGCHLD: at least one child has ended.
     Child,
     /// Any other of the set.
@@ -32,7 +34,7 @@ pub enum Order {
 }
 
 /// The signals that the loop reads.
-const READ: [libc::c_int; 4] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGCHLD];
+const READ: [libc::c_int; 5] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGUSR1, libc::SIGCHLD];
 
 /// The signalfd.
 pub struct Signals {
@@ -71,6 +73,7 @@ impl Signals {
             libc::SIGTERM => Signal::Term,
             libc::SIGINT => Signal::Int,
             libc::SIGHUP => Signal::Hup,
+            libc::SIGUSR1 => Signal::Usr1,
             libc::SIGCHLD => Signal::Child,
             _ => Signal::Other(number),
         }))
@@ -92,6 +95,16 @@ pub fn order_group(leader: Pid, order: Order) -> Result<(), Errno> {
     };
     // SAFETY: takes numbers only. A Pid is never 0 or 1, so neither our own group nor everybody is meant.
     gate::call("kill", || unsafe { libc::kill(-leader.raw(), signal) }).map(drop)
+}
+
+/// Sends SIGUSR1 to a process, by its number; EPERM where it is another user's, ESRCH where there is none.
+pub fn send_usr1(process: i32) -> Result<(), Errno> {
+    if process <= 0 {
+        // These would mean groups.
+        return Err(Errno::ESRCH);
+    }
+    // SAFETY: takes numbers only.
+    gate::call("kill", || unsafe { libc::kill(process, libc::SIGUSR1) }).map(drop)
 }
 
 fn default_disposition(signal: libc::c_int) -> Result<(), Errno> {

@@ -92,9 +92,18 @@ pub fn spawn(program: &Program, output: Output<'_>) -> Result<Pid, Errno> {
 
 /// Whether this child has ended, and how; it is reaped then. ECHILD where there is no such child (any more).
 pub fn reap(pid: Pid) -> Result<Option<Exit>, Errno> {
+    wait4(pid, libc::WNOHANG)
+}
+
+/// Waits for a child's end.
+pub fn wait(pid: Pid) -> Result<Option<Exit>, Errno> {
+    wait4(pid, 0)
+}
+
+fn wait4(pid: Pid, options: libc::c_int) -> Result<Option<Exit>, Errno> {
     let mut status = 0;
     // SAFETY: writes into a live int.
-    let found = gate::call("wait4", || unsafe { libc::waitpid(pid.raw(), &raw mut status, libc::WNOHANG) })?;
+    let found = gate::call("wait4", || unsafe { libc::waitpid(pid.raw(), &raw mut status, options) })?;
     Ok((found != 0).then(|| {
         if libc::WIFSIGNALED(status) {
             Exit::Signal(libc::WTERMSIG(status))

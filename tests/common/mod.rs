@@ -47,7 +47,7 @@ pub fn is_root() -> bool {
 /// The program under test.
 pub fn dogwatch() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dogwatch"));
-    command.env_remove("JOURNAL_STREAM").env("TZ", "UTC0");
+    command.env_remove("JOURNAL_STREAM").env_remove("NOTIFY_SOCKET").env("TZ", "UTC0");
     command
 }
 
@@ -109,10 +109,20 @@ impl Scratch {
         daemon
     }
 
+    /// The daemon's own directories are the test's, and not the machine's, unless the test says otherwise.
+    pub fn places<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+        for (variable, name) in [("RUNTIME_DIRECTORY", "run"), ("STATE_DIRECTORY", "state")] {
+            if !command.get_envs().any(|(known, _)| known == variable) {
+                command.env(variable, self.path(name));
+            }
+        }
+        command
+    }
+
     /// The same without waiting.
     pub fn spawn(&self, command: &mut Command) -> Daemon {
         let file = |name| File::create(self.path(name)).unwrap();
-        let child = command.stdin(Stdio::null()).stdout(file("out")).stderr(file("log")).spawn().unwrap();
+        let child = self.places(command).stdin(Stdio::null()).stdout(file("out")).stderr(file("log")).spawn().unwrap();
         Daemon { child, log: self.path("log"), out: self.path("out") }
     }
 }

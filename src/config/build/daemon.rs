@@ -3,7 +3,7 @@
 use super::values::{a_count, a_duration, a_level, a_log, one_of};
 use crate::config::ini::Section;
 use crate::config::keys::{Reader, expected};
-use crate::config::{DAEMON, OnShutdown, Scheduler};
+use crate::config::{DAEMON, OnShutdown, Places, Scheduler};
 use crate::parts::diag::{Diagnostic, Span};
 use crate::parts::duration::Millis;
 use crate::parts::log::Level;
@@ -17,6 +17,7 @@ pub(super) struct Daemon {
     pub(super) shutdown_timeout: Millis,
     pub(super) on_shutdown: OnShutdown,
     pub(super) max_jobs: usize,
+    pub(super) places: Places,
     level: Level,
     levels: Vec<(String, Level, Span)>,
 }
@@ -26,6 +27,7 @@ pub(super) fn daemon<'a>(sections: impl Iterator<Item = &'a Section>, complaints
         shutdown_timeout: SHUTDOWN_TIMEOUT,
         on_shutdown: OnShutdown::default(),
         max_jobs: MAX_JOBS,
+        places: Places::default(),
         level: Level::Info,
         levels: Vec::new(),
     };
@@ -40,6 +42,8 @@ pub(super) fn daemon<'a>(sections: impl Iterator<Item = &'a Section>, complaints
         if let Some(most) = reader.value("max_jobs", a_count) {
             daemon.max_jobs = most;
         }
+        let places = Places { state: reader.path("state_dir"), run: reader.path("run_dir") };
+        daemon.places = places.or(daemon.places);
         if let Some(level) = reader.value("log", a_log) {
             daemon.level = level;
         }

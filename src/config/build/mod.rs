@@ -56,8 +56,8 @@ pub fn build(sources: &[Source], accounts: &Accounts, complaints: &mut Vec<Diagn
     }
     let level = daemon.level_of(DAEMON);
     let schedulers = schedulers.into_iter().map(Rc::new).collect();
-    let (shutdown_timeout, on_shutdown, max_jobs) = (daemon.shutdown_timeout, daemon.on_shutdown, daemon.max_jobs);
-    Config { shutdown_timeout, on_shutdown, max_jobs, level, schedulers, maps, watches }
+    let daemon::Daemon { shutdown_timeout, on_shutdown, max_jobs, places, .. } = daemon;
+    Config { shutdown_timeout, on_shutdown, max_jobs, places, level, schedulers, maps, watches }
 }
 
 /// pyinotifyd's configuration is a Python program, which its users may try first.

@@ -64,8 +64,11 @@ impl Tasks {
 
     /// The tasks that are kept aside, and when they are due.
     pub fn parked<'a>(&'a self, tree: &'a Tree) -> impl Iterator<Item = (About, Tick)> + 'a {
-        self.slab.all().filter_map(|(at, task)| match task.state {
+        // What is to run once more after a run whose end nobody waits for.
+        let given_up = self.draining.is_some_and(|draining| draining.until.is_none());
+        self.slab.all().filter_map(move |(at, task)| match task.state {
             State::Parked(due) => Some((self.about(tree, at)?, Tick(due))),
+            State::Running { again_at: Some(due) } if given_up => Some((self.about(tree, at)?, Tick(due))),
             State::New | State::Delayed(_) | State::Queued(_) | State::Running { .. } => None,
         })
     }

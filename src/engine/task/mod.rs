@@ -14,6 +14,7 @@ mod chain;
 mod drain;
 mod effect;
 pub mod map;
+mod pending;
 mod reload;
 mod run;
 mod slab;
@@ -123,6 +124,8 @@ pub struct Tasks {
     parked: usize,
     /// How many are left of those that were saved.
     restored: usize,
+    /// How many have been cancelled before they started.
+    pub cancelled: u64,
 }
 
 /// What a task is for.
@@ -148,6 +151,7 @@ impl Tasks {
             draining: None,
             parked: 0,
             restored: 0,
+            cancelled: 0,
         }
     }
 
@@ -273,6 +277,7 @@ impl Tasks {
             State::New | State::Delayed(_) | State::Queued(_) | State::Parked(_) => {
                 self.note(tree, at, why, effects);
                 self.remove(tree, at);
+                self.cancelled += 1;
             }
         }
     }

@@ -1,5 +1,7 @@
 //! The table of states, with a clock handed in; and random inputs against a naive model.
 
+mod pending;
+
 use super::*;
 use crate::engine::watch::ROOT;
 use std::collections::BTreeMap;

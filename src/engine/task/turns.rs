@@ -59,8 +59,17 @@ impl Turns {
         step(&mut self.running_in_all);
     }
 
+    /// The first that wait, in the order in which they came.
+    pub fn first(&self, most: usize) -> Vec<u32> {
+        let mut first: Vec<(u64, u32)> = Vec::new();
+        for queue in &self.waiting {
+            first.extend(queue.iter().take(most).map(|(turn, at)| (*turn, *at)));
+        }
+        first.sort_unstable();
+        first.into_iter().take(most).map(|(_, at)| at).collect()
+    }
+
     /// How many wait, and how many run.
-    #[cfg(test)]
     pub fn counts(&self) -> (usize, usize) {
         (self.waiting.iter().map(BTreeMap::len).sum(), self.running_in_all)
     }

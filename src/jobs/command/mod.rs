@@ -46,17 +46,19 @@ pub enum Output {
     Null,
 }
 
-/// The variables that every command inherits, without those that are set anew for each.
+/// The variables that every command inherits, without those that are set anew for each, and without the service manager's
+/// socket, by which a command could speak for the daemon.
 #[derive(Clone, Debug, Default)]
 pub struct Environment(Vec<CString>);
 
 /// The prefix of the variables that carry a task's values.
 const PREFIX: &[u8] = b"DOGWATCH_";
+const NOTIFY_SOCKET: &[u8] = b"NOTIFY_SOCKET";
 
 impl Environment {
     /// What is to be inherited of these `NAME=value`s.
     pub fn new(variables: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) -> Environment {
-        let own = |name: &[u8]| name.starts_with(PREFIX);
+        let own = |name: &[u8]| name.starts_with(PREFIX) || name == NOTIFY_SOCKET;
         let strings =
             variables.into_iter().filter(|(name, _)| !own(name)).map(|(name, value)| [name, value].join(&b'='));
         Environment(strings.filter_map(|string| CString::new(string).ok()).collect())
