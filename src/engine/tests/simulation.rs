@@ -118,6 +118,9 @@ impl World {
     fn next_op(&mut self) {
         let Some((number, op)) = self.ops.pop_front() else { return };
         self.rng = Rng::with_seed(number);
+        if self.rng.u8(..) < 20 {
+            self.pace = self.rng.choice([3, 12, 40, 120, 250]).unwrap();
+        }
         if self.disk.perform(&op).is_some() {
             self.story.push(format!("{op:?}"));
         }
