@@ -28,6 +28,8 @@ const MOST_BYTES: usize = 1 << 30;
 pub struct Keeping {
     /// What was read at the start, and is not taken up yet.
     read: Option<Pending>,
+    /// It could not be read, and is tried again.
+    unread: bool,
     /// There is a file.
     written: bool,
 }
@@ -51,7 +53,7 @@ impl Daemon {
         match read {
             Ok(None) => {}
             Ok(Some((dir, text))) => match Pending::check(text) {
-                Ok(pending) => self.keeping = Keeping { read: Some(pending), written: true },
+                Ok(pending) => self.keeping = Keeping { read: Some(pending), unread: false, written: true },
                 Err(wrong) => {
                     let failure = failure("take up the tasks of", &path, wrong);
                     let kept = match change::rename(dir.as_fd(), PENDING, BROKEN) {
@@ -61,12 +63,18 @@ impl Daemon {
                     self.say(Level::Error, format_args!("{failure}; {kept}"));
                 }
             },
-            Err(failure) => self.say(Level::Error, format_args!("{failure}; saved tasks are not taken up")),
+            Err(failure) => {
+                self.keeping.unread = true;
+                self.say(Level::Error, format_args!("{failure}; saved tasks are not taken up, and tried again"));
+            }
         }
     }
 
     /// Takes up what was saved, now that all is watched.
     pub fn take_up_saved(&mut self) {
+        if std::mem::take(&mut self.keeping.unread) {
+            self.read_saved();
+        }
         let Some(pending) = self.keeping.read.take() else { return };
         // A clock that was set back has not run: then as if no time had passed.
         let passed = u64::try_from(clock::wall_now().saturating_sub(pending.at)).unwrap_or(0).saturating_mul(1_000);

@@ -39,6 +39,8 @@ struct Listing {
     scan: Scan,
     wd: Option<Wd>,
     closely: bool,
+    /// The queue may have been read since it began.
+    goes_on: bool,
 }
 
 /// What one step of a listing came to.
@@ -86,7 +88,7 @@ impl Scanner {
         (*last, self.at) = (node, Some(node));
         if scan != Scan::Watch {
             let closely = watches.reports_files(node, scan);
-            self.listing = Some(Listing { node, scan, wd: watches.tree().wd(node), closely });
+            self.listing = Some(Listing { node, scan, wd: watches.tree().wd(node), closely, goes_on: false });
             watches.begins_to_list(node, scan);
         }
         Ok(())
@@ -174,7 +176,8 @@ impl Scanner {
         since: i64,
         sink: Sink<'_>,
     ) -> Result<Listed, Miss> {
-        let Some(Listing { node, scan, wd, closely }) = self.listing.take() else { return Ok(Listed::Gone) };
+        let Some(listing) = self.listing.take() else { return Ok(Listed::Gone) };
+        let Listing { node, scan, wd, closely, .. } = listing;
         let Some((_, dir)) = self.way.last().filter(|_| watches.tree().wd(node) == wd && !watches.tree().is_lost(node))
         else {
             return Ok(Listed::Gone);
@@ -184,9 +187,11 @@ impl Scanner {
         }
         for entry in self.reader.entries() {
             let closely = closely && !pid_file.is_some_and(|pid_file| pid_file.is(dir.as_fd(), entry.name));
-            watches.entry(node, scan, look_at(dir.as_fd(), entry, closely, scan, since), sink);
+            if let Some(found) = look_at(dir.as_fd(), entry, &Listing { closely, ..listing }, since) {
+                watches.entry(node, scan, found, sink);
+            }
         }
-        self.listing = Some(Listing { node, scan, wd, closely });
+        self.listing = Some(listing);
         Ok(Listed::More)
     }
 
@@ -219,6 +224,7 @@ impl Scanner {
         fs::chdir_root()?;
         self.at = None;
         self.links = None;
+        self.listing.iter_mut().for_each(|listing| listing.goes_on = true);
         let keep = usize::from(self.is_listing());
         self.way.drain(..self.way.len() - keep);
         Ok(())
@@ -353,18 +359,22 @@ fn joined(dir: &[u8], target: &[u8]) -> Vec<u8> {
     [b"/", &parts.join(&b'/')[..]].concat()
 }
 
-/// What there is to say of an entry; `closely` if its being written to or changed matters.
-fn look_at<'e>(dir: BorrowedFd<'_>, entry: Entry<'e>, closely: bool, scan: Scan, since: i64) -> Found<'e> {
+/// What there is to say of an entry. A listing that goes on may still give a name that is not there any more, and whose
+/// end has been told already: ext4 remembers one when a signal comes in between, overlayfs all of a merged directory's.
+fn look_at<'e>(dir: BorrowedFd<'_>, entry: Entry<'e>, listing: &Listing, since: i64) -> Option<Found<'e>> {
+    let Listing { scan, closely, goes_on, .. } = *listing;
     let mut found = Found { name: entry.name, kind: entry.kind, written_to: false, recent: false };
     let recent_matters = closely && matches!(scan, Scan::Return | Scan::Recent);
-    if found.kind == Kind::Unknown || recent_matters {
-        if let Ok(stat) = fs::stat(dir, entry.name) {
-            (found.kind, found.recent) = (stat.kind, stat.ctime >= since);
+    if found.kind == Kind::Unknown || recent_matters || goes_on {
+        match fs::stat(dir, entry.name) {
+            Ok(stat) => (found.kind, found.recent) = (stat.kind, stat.ctime >= since),
+            Err(Errno::ENOENT) if goes_on => return None,
+            Err(_) => {}
         }
     }
     let told = closely && found.kind == Kind::File && (scan != Scan::Recent || found.recent);
     // Who writes to it by another of its names closes it by that one: there is no event to come for this.
     let has_other_names = || fs::stat(dir, entry.name).is_ok_and(|stat| stat.links > 1);
     found.written_to = told && lease::is_written_to(dir, entry.name) && !has_other_names();
-    found
+    Some(found)
 }

@@ -144,6 +144,22 @@ fn a_task_that_moves_into_another_watch_is_matched_again() {
     }
 }
 
+/// All of this is told at once, when the path of the last of them is known: /s/a goes to /t/a/d, and its b on to /t/a/e.
+#[test]
+fn a_task_that_leaves_what_has_moved_into_another_watch_is_matched_again() {
+    let mut rig = Rig::new([&[SCHEDULES], &[(Mask::MODIFY, Verb::Schedule)]], None);
+    rig.record("/s/a/b", Mask::CLOSE_WRITE, 0, "f");
+    let [a, other] = ["/s/a", "/t/a"].map(|path| rig.wd(path));
+    rig.record("/s", DIR_FROM, 5, "a");
+    rig.record("/t", DIR_FROM, 6, "a");
+    for (wd, mask, cookie, name) in [(other, DIR_TO, 5, &b"d"[..]), (a, DIR_FROM, 7, b"b"), (other, DIR_TO, 7, b"e")] {
+        let record = Record { wd, mask, cookie, name };
+        rig.engine.feed(NOW, |watches, sink| watches.record(&record, sink));
+    }
+    assert_eq!(rig.record("/t", DIR_TO, 6, "z"), [(What::NotMatched, "/t/z/e/f".to_owned())]);
+    assert_eq!(rig.pending(), [""; 0]);
+}
+
 #[test]
 fn a_task_whose_new_path_is_excluded_is_cancelled() {
     let mut rig = Rig::new([&[SCHEDULES], &[]], Some("/s/z/.*[.]tmp$"));

@@ -13,6 +13,11 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::RwLock;
+
+/// Held for reading while a file is open for writing, and for writing while a program is started: until its process has
+/// become that program, it has all descriptors of this one, and what is closed here meanwhile is closed later for good.
+pub static STARTING: RwLock<()> = RwLock::new(());
 
 pub struct Disk {
     roots: Vec<OwnedFd>,
@@ -76,12 +81,14 @@ impl Disk {
 
     fn write(&self, place: &Place, how: OFlags) -> Result<(), Errno> {
         let (dir, name) = self.at(place)?;
+        let _none_starts = STARTING.read().unwrap();
         let file = open_to_write(&dir, name, WRITE | how)?;
         write(file, name.as_bytes()).map(drop)
     }
 
     fn write_renamed(&self, from: &Place, to: &Place) -> Option<Op> {
         let ((a, name), (b, new)) = (self.at(from).ok()?, self.at(to).ok()?);
+        let _none_starts = STARTING.read().unwrap();
         let file = open_to_write(&a, name, WRITE).ok()?;
         let renamed = renameat(&a, name, &b, new);
         write(&file, b"renamed").unwrap();

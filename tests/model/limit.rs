@@ -3,6 +3,7 @@
 //! It is read at inotify_init(2), and there is one for all user namespaces. So whoever starts a daemon here holds a
 //! lock: shared as a rule, alone while the limit is low. A guard process restores it whatever becomes of the test.
 
+use crate::disk::STARTING;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, File};
 use std::io::Write;
@@ -41,6 +42,7 @@ pub fn hold(to: Option<u32>) -> Held {
     let script = format!("trap '' HUP INT TERM; echo; cat; echo \"$0\" >{LIMIT}");
     let mut guard = Command::new("sh");
     guard.args(["-c", &script, before.trim()]).process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let _none_writes = STARTING.write().unwrap();
     let mut guard = guard.spawn().unwrap();
     // Only when it watches is anything changed.
     std::io::Read::read_exact(&mut guard.stdout.take().unwrap(), &mut [0]).unwrap();

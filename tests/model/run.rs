@@ -1,7 +1,7 @@
 //! One run: a daemon of its own, the operations of a plan, and the comparison of what it says in the end with the model.
 
 use crate::common::{Daemon, Scratch, comes_true, dogwatch};
-use crate::disk::Disk;
+use crate::disk::{Disk, STARTING};
 use crate::expect::{Model, Task};
 use crate::limit;
 use crate::plan::{Op, Place, Plan, ROOTS, Setting, Step};
@@ -160,7 +160,9 @@ impl Run {
             command.env("DOGWATCH_FAULT", format!("overflow={n}"));
         }
         let limit = limit::hold(setting.queue);
+        let none_writes = STARTING.write().unwrap();
         let daemon = self.daemon.insert(self.scratch.spawn(&mut command));
+        drop(none_writes);
         let ready = comes_true(PATIENCE, || daemon.log().contains("ready, directories watched"));
         drop(limit);
         if ready { self.settle() } else { Err("it is never ready".to_owned()) }

@@ -50,6 +50,10 @@ struct Listing {
     inode: usize,
     /// The last name that was given out.
     last: String,
+    /// A name that comes next even if it is gone by then, as in ext4 where a signal has come in between.
+    kept: Option<(String, usize)>,
+    /// The queue may have been read since it began.
+    goes_on: bool,
 }
 
 /// Why a directory could not be scanned; as the scanner's.
@@ -122,8 +126,21 @@ impl World {
     fn next_op(&mut self) {
         let Some((number, op)) = self.ops.pop_front() else { return };
         self.rng = Rng::with_seed(number);
+        if self.rng.u8(..) < 20 {
+            self.pace = self.rng.choice([3, 12, 40, 120, 250]).unwrap();
+        }
         if self.disk.perform(&op).is_some() {
             self.story.push(format!("{op:?}"));
+        }
+    }
+
+    /// A signal has stopped the daemon for a while.
+    fn is_stopped(&mut self) {
+        for _ in 0..self.rng.usize(..4) {
+            self.next_op();
+            while self.disk.owes() {
+                self.disk.tell();
+            }
         }
     }
 
@@ -168,6 +185,7 @@ impl World {
 
     fn rest(&mut self) {
         self.way.clear();
+        self.listing.iter_mut().for_each(|listing| listing.goes_on = true);
         self.disk.held = self.listing.iter().map(|listing| listing.inode).collect();
         self.disk.release(false);
     }
@@ -213,6 +231,10 @@ impl World {
             self.point();
             if self.listing.is_some() {
                 self.list_on();
+                if self.listing.as_ref().is_some_and(|listing| listing.kept.is_some()) {
+                    self.is_stopped();
+                    return true;
+                }
             } else if let Some((dir, name)) = self.engine.watches.next_name_in_doubt() {
                 match self.look_at(dir, &name) {
                     Err(Miss::Stranger) => self.engine.watches.name_put_off(dir, name),
@@ -322,7 +344,8 @@ impl World {
                 self.way.last_mut().unwrap().0 = node;
                 let wd = self.engine.watches.tree().wd(node);
                 if scan != Scan::Watch {
-                    self.listing = Some(Listing { node, scan, wd, inode, last: String::new() });
+                    let (last, kept, goes_on) = (String::new(), None, false);
+                    self.listing = Some(Listing { node, scan, wd, inode, last, kept, goes_on });
                     self.engine.watches.begins_to_list(node, scan);
                 }
                 if scan >= Scan::Return {
@@ -369,18 +392,25 @@ impl World {
         let Listing { node, scan, wd, inode, .. } = listing;
         let tree = self.engine.watches.tree();
         let names = self.disk.inodes[inode].names.clone().unwrap();
-        let rest: Vec<(String, usize)> = names.into_iter().filter(|(name, _)| *name > listing.last).collect();
+        let kept = listing.kept.take();
+        let is_kept = |name: &String| kept.as_ref().is_some_and(|(kept, _)| kept == name);
+        let mut rest: Vec<(String, usize)> =
+            names.into_iter().filter(|(name, _)| *name > listing.last && !is_kept(name)).collect();
+        rest.splice(0..0, kept);
         if tree.wd(node) != wd || tree.is_lost(node) {
             self.story.push("what was listed is gone".to_owned());
         } else if !rest.is_empty() {
             let some = if self.rng.bool() { rest.len() } else { self.rng.usize(1..=rest.len()) };
-            for (name, inode) in rest.into_iter().take(some) {
-                let kind = if self.disk.is_dir(inode) { Kind::Directory } else { Kind::File };
-                let written_to = self.disk.inodes[inode].open;
+            listing.kept = rest.get(some).filter(|_| self.rng.bool()).cloned();
+            for (name, listed) in rest.into_iter().take(some) {
+                self.point();
+                let now = self.disk.child(inode, &name);
+                let Some(at) = (if listing.goes_on { now } else { Some(listed) }) else { continue };
+                let kind = if self.disk.is_dir(at) { Kind::Directory } else { Kind::File };
+                let written_to = now.is_some_and(|now| self.disk.inodes[now].open);
                 let found = Found { name: name.as_bytes(), kind, written_to, recent: true };
                 self.engine.feed(Tick(self.now), |watches, sink| watches.entry(node, scan, found, sink));
-                listing.last = name;
-                self.point();
+                listing.last = listing.last.max(name);
             }
             self.listing = Some(listing);
             return;

@@ -136,6 +136,7 @@ impl Watches {
                 // Whoever was lost does not hold it any more; the tasks that hang on it since are told.
                 self.tree.set_wd(other, None);
                 self.aftermath.push(Aftermath::Lost(other, Mask::DELETE));
+                self.forget_held(wd);
             } else if self.tree.flag(other, Flag::Provisional) {
                 self.tree.forget_provisional(other);
             } else if self.moved_unseen(other, place) {
@@ -163,7 +164,11 @@ impl Watches {
     /// Whether a directory was renamed from where `other` is to where `node` is, without a record.
     fn moved_unseen(&self, other: NodeId, node: NodeId) -> bool {
         let movable = |node| self.tree.presence(node) != Presence::Anchor;
-        let unseen = (self.recovering && !self.tree.is_met(other)) || self.is_departing(other);
+        // Who was met may have had to make room for another since, unless that is the same directory.
+        let displaced = self.tree.presence(other) == Presence::Aside
+            && !self.tree.flag(other, Flag::Departing)
+            && self.tree.certain_wd(node) != self.tree.certain_wd(other);
+        let unseen = (self.recovering && (displaced || !self.tree.is_met(other))) || self.is_departing(other);
         unseen && movable(other) && movable(node)
     }
 

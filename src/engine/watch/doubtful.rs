@@ -1,12 +1,13 @@
 //! Names whose last record does not tell what they have now: a look at the disk does.
 
-use super::moves::MOST_HALVES;
+use super::moves::{MOST_HALVES, is_just_before};
 use super::{NodeId, Scan, Sink, Watches};
 use crate::sys::inotify::{Mask, Record};
 
 impl Watches {
     /// A rename away from a name that something has just been renamed to is either that going on, or half of an exchange
     /// with what was there before: then the name is not free, though that is the last that is told of it. A look tells.
+    /// What was renamed just before the first that are read after a loss of events, nobody knows.
     pub(super) fn remember_halves(&mut self, dir: NodeId, name: &[u8], record: &Record<'_>) {
         let moves = &mut self.moves;
         if record.mask.any(Mask::MOVED_TO) {
@@ -16,11 +17,12 @@ impl Watches {
             moves.second_halves.push((record.cookie, dir, name.to_vec()));
             return;
         }
-        // The kernel numbers renames one after the other; others' may come between.
-        let just_before = |cookie: u32| (1..=MOST_HALVES as u32).contains(&record.cookie.wrapping_sub(cookie));
-        let came =
-            |(cookie, to, as_name): &(u32, NodeId, Vec<u8>)| *to == dir && as_name == name && just_before(*cookie);
-        if moves.second_halves.iter().any(came) {
+        let came = |(cookie, to, as_name): &(u32, NodeId, Vec<u8>)| {
+            *to == dir && as_name == name && is_just_before(*cookie, record.cookie)
+        };
+        let after_loss = moves.after_loss > 0;
+        moves.after_loss -= usize::from(after_loss);
+        if after_loss || moves.second_halves.iter().any(came) {
             moves.names.push((dir, name.to_vec()));
         }
     }
@@ -30,7 +32,15 @@ impl Watches {
     pub fn next_name_in_doubt(&mut self) -> Option<(NodeId, Vec<u8>)> {
         loop {
             let (dir, name) = self.moves.names.pop()?;
-            if !self.tree.is_lost(dir) && self.tree.path_is_known(dir) {
+            if self.tree.is_lost(dir) {
+                continue;
+            }
+            if !self.tree.path_is_known(dir) {
+                // It is looked at where its directory comes to, if a record can still tell that.
+                if self.has_departures() {
+                    self.name_put_off(dir, name);
+                }
+            } else {
                 // Who is thought to be there may have been the one that left.
                 self.tree.child(dir, &name).into_iter().for_each(|child| self.want(child, Scan::Watch));
                 return Some((dir, name));

@@ -355,6 +355,9 @@ impl Watches {
 
     /// A record about the watched directory itself.
     fn own_record(&mut self, node: NodeId, record: &Record<'_>, sink: Sink<'_>) {
+        if record.mask.any(Mask::MOVE_SELF) {
+            self.was_renamed(node);
+        }
         let parent = self.tree.parent(node);
         // The parent's watch tells the same with the name; a root's parent is not asked.
         let told = record.mask.any(TOLD_TWICE)

@@ -18,6 +18,12 @@ const PATIENCE: u64 = 20;
 /// come between by few.
 pub(super) const MOST_HALVES: usize = 16;
 
+/// Whether a rename may be the first half of an exchange of which the other is the second. The kernel numbers renames one
+/// after the other; others' may come between.
+pub(super) fn is_just_before(first: u32, second: u32) -> bool {
+    (1..=MOST_HALVES as u32).contains(&second.wrapping_sub(first))
+}
+
 /// What is known of renames that are not complete.
 #[derive(Default)]
 pub struct Moves {
@@ -33,7 +39,12 @@ pub struct Moves {
     /// Names that may have something else than the last records of them say, and those to be looked at after a read.
     pub(super) names: Vec<(NodeId, Vec<u8>)>,
     pub(super) names_later: Vec<(NodeId, Vec<u8>)>,
+    /// So many first halves after a loss of events may follow on a second half that is among it.
+    pub(super) after_loss: usize,
     give_up_at: Option<Tick>,
+    /// The last that were taken for an exchange: the one that was set aside and has come to another's old place, and that
+    /// other, which has the place of the first.
+    exchanged: Option<(NodeId, NodeId)>,
     /// Directories that have been renamed and are being listed, and where they were.
     pub(super) old_paths: Vec<(NodeId, Vec<u8>)>,
 }
@@ -44,6 +55,8 @@ struct Departure {
     node: NodeId,
     /// `None` if it was renamed onto, and may be on its way in an exchange.
     cookie: Option<u32>,
+    /// The cookie of the rename onto it, or else its own.
+    onto: u32,
     mask: Mask,
     dir: NodeId,
     name: Vec<u8>,
@@ -101,6 +114,11 @@ impl Watches {
             && above.any(|above| self.moves.held.iter().any(|held| self.tree.wd(above) == Some(held.wd)))
     }
 
+    /// What was kept back of a directory is of before a listing that is to come, and told by that.
+    pub(super) fn forget_held(&mut self, wd: Wd) {
+        self.moves.held.retain(|held| held.wd != wd);
+    }
+
     pub(super) fn replay(&mut self, sink: Sink<'_>) {
         for held in std::mem::take(&mut self.moves.held) {
             let Held { wd, mask, cookie, ref name } = held;
@@ -136,7 +154,9 @@ impl Watches {
     pub(super) fn directory_departs(&mut self, dir: NodeId, name: &[u8], record: &Record<'_>, sink: Sink<'_>) {
         self.remember_halves(dir, name, record);
         // The last of them: those before it were overwritten, and wait for their ends to be told.
-        let exchanged = |d: &&mut Departure| d.cookie.is_none() && d.dir == dir && d.name == name;
+        let exchanged = |d: &&mut Departure| {
+            d.cookie.is_none() && d.dir == dir && d.name == name && is_just_before(d.onto, record.cookie)
+        };
         if let Some(departure) = self.moves.departures.iter_mut().rfind(exchanged) {
             (departure.cookie, departure.mask) = (Some(record.cookie), record.mask);
             return;
@@ -148,7 +168,7 @@ impl Watches {
                     self.put_in_doubt(node);
                 }
                 self.deliver_departures_below(node, sink);
-                self.set_aside(node, Some(record.cookie), record.mask, dir, name);
+                self.set_aside(node, Some(record.cookie), record, dir);
             }
             known => {
                 self.keep_first_half(record.cookie, dir, name);
@@ -158,12 +178,14 @@ impl Watches {
         }
     }
 
-    fn set_aside(&mut self, node: NodeId, cookie: Option<u32>, mask: Mask, dir: NodeId, name: &[u8]) {
+    fn set_aside(&mut self, node: NodeId, cookie: Option<u32>, record: &Record<'_>, dir: NodeId) {
         self.tree.lose(node, Presence::Aside);
         self.forget_doubt(node);
+        self.moves.exchanged = self.moves.exchanged.filter(|(one, other)| *one != node && *other != node);
         // Its place in memory stays its own, even if it is lost with a directory above it.
         self.tree.set_flag(node, Flag::Departing, true);
-        self.moves.departures.push(Departure { node, cookie, mask, dir, name: name.to_vec(), told: false });
+        let (mask, name) = (if cookie.is_some() { record.mask } else { Mask::DELETE }, record.name.to_vec());
+        self.moves.departures.push(Departure { node, cookie, onto: record.cookie, mask, dir, name, told: false });
         self.moves.give_up_at = None;
     }
 
@@ -184,7 +206,7 @@ impl Watches {
         let met = departure.as_ref().is_some_and(|d| known.is_some() && known == self.tree.wd(d.node));
         if let Some(occupant) = occupant.filter(|_| !met) {
             self.deliver_departures_below(occupant, sink);
-            self.set_aside(occupant, None, Mask::DELETE, dir, name);
+            self.set_aside(occupant, None, record, dir);
         }
         let Some(departure) = departure else {
             let source = self.take_first_half(record.cookie);
@@ -193,6 +215,10 @@ impl Watches {
             return;
         };
         let source = self.tree.path(departure.dir, &departure.name);
+        if departure.onto != record.cookie {
+            let other = self.tree.child(departure.dir, &departure.name);
+            self.moves.exchanged = other.map(|other| (departure.node, other));
+        }
         self.deliver_departure(&departure, sink);
         self.deliver(dir, name, record.mask, Some(&source), false, sink);
         if met {
@@ -202,6 +228,23 @@ impl Watches {
             self.settle_in(departure.node, dir, name);
         }
         self.replay(sink);
+    }
+
+    /// A directory was renamed: its own record follows on both halves. If it was thought to be half of an exchange, and to
+    /// have come to its place before, it was renamed onto the other, which is gone, and has now gone back: the halves of
+    /// that look the same.
+    pub(super) fn was_renamed(&mut self, node: NodeId) {
+        let Some((gone, _)) = self.moves.exchanged.take_if(|(one, other)| *one == node || *other == node) else {
+            return;
+        };
+        if gone == node {
+            return;
+        }
+        if let Some(dir) = self.tree.parent(gone).filter(|_| self.tree.presence(gone) == Presence::Here) {
+            let name = self.tree.name(gone).to_vec();
+            self.deleted(gone);
+            self.settle_in(node, dir, &name);
+        }
     }
 
     /// Whether a directory's second half is waited for.
@@ -338,6 +381,8 @@ impl Watches {
 
     /// Events are lost: second halves may be among them. What is set aside stays so, until it is met or all else is.
     pub(super) fn drop_open_pairs(&mut self, sink: Sink<'_>) {
+        self.moves.exchanged = None;
+        self.moves.after_loss = MOST_HALVES;
         self.moves.give_up_at = None;
         while !self.moves.departures.is_empty() {
             let departure = self.take_departure(0);
@@ -353,7 +398,12 @@ impl Watches {
 
     /// Whether second halves are waited for, or names.
     pub(super) fn has_open_pairs(&self) -> bool {
-        !(self.moves.departures.is_empty() && self.moves.names_later.is_empty())
+        self.has_departures() || !self.moves.names_later.is_empty()
+    }
+
+    /// Whether second halves are waited for.
+    pub(super) fn has_departures(&self) -> bool {
+        !self.moves.departures.is_empty()
     }
 
     /// How many first halves are kept.

@@ -11,6 +11,9 @@ impl Watches {
         let before = self.set_of(node).roots.clone();
         let (old_path, pending) = (self.tree.path(node, b""), self.pending_above(node));
         let wanted = self.moved_along(parent, name, &before);
+        // Directories above it may have changed hands just now, and it with them.
+        let moved = |after: &Aftermath| matches!(after, Aftermath::Moved(top) if self.tree.is_below(node, *top));
+        let above_moved = self.aftermath.iter().any(moved);
         let taken = self.tree.child(parent, name).is_some_and(|other| other != node);
         if wanted.is_empty() || taken || !self.tree.rename(node, parent, name) {
             self.moved_out(node);
@@ -50,7 +53,7 @@ impl Watches {
         if picky {
             self.moves.old_paths.push((node, old_path));
         }
-        if picky || wanted != before {
+        if picky || above_moved || wanted != before {
             self.aftermath.push(Aftermath::Moved(node));
         }
     }

@@ -249,16 +249,93 @@ fn an_exchange_keeps_both_subtrees() {
     let tree: &[(&str, &[&str])] = &[("/s", &["a/", "b/"]), ("/s/a", &["x/"]), ("/s/b", &["y/"])];
     let mut rig = Rig::new(&[watch("/s", 0, true, true)], tree);
     let (s, x, y) = (rig.wd("/s"), rig.wd("/s/a/x"), rig.wd("/s/b/y"));
+    let (a, b) = (rig.wd("/s/a"), rig.wd("/s/b"));
     let (from, to) = (Mask::MOVED_FROM.with(Mask::ISDIR), Mask::MOVED_TO.with(Mask::ISDIR));
     let mut seen = Seen::new();
     for (mask, cookie, name) in [(from, 5, "a"), (to, 5, "b"), (from, 6, "b"), (to, 6, "a")] {
         seen.extend(rig.record(s, mask, cookie, name));
+        if mask == to {
+            rig.record(if cookie == 5 { a } else { b }, Mask::MOVE_SELF, 0, "");
+        }
     }
     assert_eq!(seen, [event(from, "/s/a"), event(to, "/s/b"), event(from, "/s/b"), event(to, "/s/a")]);
     assert_eq!((rig.give_up(), rig.scan(|_| &[]), rig.unwatched()), (vec![], vec![], vec![]));
     assert_eq!(rig.record(x, Mask::CLOSE_WRITE, 0, "f"), [event(Mask::CLOSE_WRITE, "/s/b/x/f")]);
     assert_eq!(rig.record(y, Mask::CLOSE_WRITE, 0, "f"), [event(Mask::CLOSE_WRITE, "/s/a/y/f")]);
     assert_eq!(rig.watches.tree().len(), 6);
+}
+
+/// A directory is renamed onto another that nobody watches yet, and back: the halves are those of an exchange, but it is
+/// itself that says twice that it was renamed.
+#[test]
+fn a_directory_that_was_renamed_onto_another_goes_back() {
+    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &["a/"])]);
+    let (s, a) = (rig.wd("/s"), rig.wd("/s/a"));
+    rig.record(s, DIR_CREATED, 0, "b");
+    for (cookie, old, new) in [(5, "a", "b"), (6, "b", "a")] {
+        rig.record(s, Mask::MOVED_FROM.with(Mask::ISDIR), cookie, old);
+        rig.record(s, Mask::MOVED_TO.with(Mask::ISDIR), cookie, new);
+        rig.record(a, Mask::MOVE_SELF, 0, "");
+    }
+    assert_eq!(rig.record(a, Mask::CLOSE_WRITE, 0, "f"), [event(Mask::CLOSE_WRITE, "/s/a/f")]);
+    assert!(rig.node("/s/b").is_none());
+}
+
+/// The same, and many renames later it leaves: that is not the other half of an exchange.
+#[test]
+fn a_rename_long_after_another_onto_its_place_is_no_exchange() {
+    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &["a/"])]);
+    let (s, a) = (rig.wd("/s"), rig.wd("/s/a"));
+    rig.record(s, DIR_CREATED, 0, "b");
+    rig.record(s, Mask::MOVED_FROM.with(Mask::ISDIR), 5, "a");
+    rig.record(s, Mask::MOVED_TO.with(Mask::ISDIR), 5, "b");
+    rig.record(s, Mask::MOVED_FROM.with(Mask::ISDIR), 50, "b");
+    rig.give_up();
+    assert_eq!((rig.unwatched(), rig.node("/s/b")), (vec![a], None));
+}
+
+/// It is on its way, and the directory that it has left is deleted; a scan meets it. What is kept back of it is older
+/// than its listing there.
+#[test]
+fn what_was_kept_back_is_not_told_after_a_listing() {
+    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &["a/"]), ("/s/a", &["b/"])]);
+    let (s, a, b) = (rig.wd("/s"), rig.wd("/s/a"), rig.wd("/s/a/b"));
+    let from = Mask::MOVED_FROM.with(Mask::ISDIR);
+    rig.record(a, from, 5, "b");
+    rig.record(b, Mask::MOVED_FROM, 6, "f");
+    rig.record(b, Mask::MOVED_TO, 7, "f");
+    rig.record(s, Mask::DELETE.with(Mask::ISDIR), 0, "a");
+    rig.record(s, DIR_CREATED, 0, "b");
+    let (node, scan) = rig.watches.next_scan().unwrap();
+    assert_eq!((rig.watches.watched(node, b, scan, true), scan), (Some(node), Scan::Report));
+    assert_eq!(rig.give_up(), [event(from, "/s/a/b")]);
+    assert_eq!(rig.record(b, Mask::DELETE, 0, "f"), [event(Mask::DELETE, "/s/b/f")]);
+}
+
+/// A name that is to be looked at is looked at where its directory has gone to.
+#[test]
+fn a_name_in_doubt_goes_with_its_directory() {
+    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &["a/"])]);
+    let (s, a) = (rig.wd("/s"), rig.node("/s/a").unwrap());
+    rig.in_dir("/s/a", Mask::MOVED_TO, "f");
+    rig.record(rig.wd("/s/a"), Mask::MOVED_FROM, 1, "f");
+    rig.record(s, Mask::MOVED_FROM.with(Mask::ISDIR), 5, "a");
+    assert_eq!(rig.watches.next_name_in_doubt(), None, "it has no path");
+    rig.record(s, Mask::MOVED_TO.with(Mask::ISDIR), 5, "z");
+    rig.watches.try_again();
+    assert_eq!(rig.watches.next_name_in_doubt(), Some((a, b"f".to_vec())));
+}
+
+/// The first half of an exchange may be among what was lost.
+#[test]
+fn a_name_that_is_left_just_after_lost_events_is_in_doubt() {
+    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &[])]);
+    let (s, node) = (rig.wd("/s"), rig.node("/s").unwrap());
+    rig.record(s, Mask::MOVED_FROM, 5, "f");
+    assert_eq!(rig.watches.next_name_in_doubt(), None);
+    rig.record(Wd::OVERFLOW, Mask::Q_OVERFLOW, 0, "");
+    rig.record(s, Mask::MOVED_FROM, 6, "f");
+    assert_eq!(rig.watches.next_name_in_doubt(), Some((node, b"f".to_vec())));
 }
 
 /// rename(2) over an empty directory: the one that stood there says itself that it is gone.
@@ -601,6 +678,24 @@ fn an_overflow_between_the_halves_of_a_rename_loses_no_directory() {
     assert_eq!(rig.record(b, Mask::CLOSE_WRITE, 0, "f"), [event(Mask::CLOSE_WRITE, "/s/z/b/f")]);
     let told = rig.record(s, Mask::MOVED_TO.with(Mask::ISDIR), 5, "y");
     assert_eq!(told, [event(Mask::MOVED_TO.with(Mask::ISDIR), "/s/y")], "a half without its other is an arrival");
+}
+
+/// It was met, was renamed, and has made room for another that is met in its new place: it may be met once more.
+#[test]
+fn who_has_made_room_while_lost_events_are_looked_for_is_met_again() {
+    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &["a/", "b/"])]);
+    let (s, a, b) = (rig.wd("/s"), rig.wd("/s/a"), rig.wd("/s/b"));
+    let [a_node, b_node] = ["/s/a", "/s/b"].map(|path| rig.node(path).unwrap());
+    rig.record(Wd::OVERFLOW, Mask::Q_OVERFLOW, 0, "");
+    assert_eq!(rig.watches.watched(a_node, a, Scan::Recent, true), Some(a_node));
+    rig.record(s, Mask::MOVED_FROM.with(Mask::ISDIR), 5, "a");
+    rig.record(s, Mask::MOVED_TO.with(Mask::ISDIR), 5, "c");
+    for expected in [None, Some(b_node)] {
+        assert_eq!(rig.watches.watched(a_node, b, Scan::Watch, true), expected);
+    }
+    rig.record(s, DIR_CREATED, 0, "b");
+    let new = rig.node("/s/b").unwrap();
+    assert_eq!(rig.watches.watched(new, a, Scan::Report, true), Some(a_node));
 }
 
 /// What waits for permission is told of once, and looked at again when its permissions change, and only then.
