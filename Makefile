@@ -1,20 +1,22 @@
 # make run     build dogwatch and watch it work, in a scratch directory
 # make test    the whole test suite
 # make soak    the random tests of the watch tree, many times as often
-# make check   the wider checks (what is installed works; examples)
+# make check   the wider checks (what is installed works; examples, manual, Debian package)
 # make bench   benchmarks; each prints ratios of one run
 # make install DESTDIR= PREFIX=/usr/local
+# make deb     a Debian package, in target/debian (needs debhelper)
 CARGO ?= cargo
 PREFIX ?= /usr/local
 DESTDIR ?=
+export CARGO_TARGET_DIR ?= target
 
-.PHONY: build run test soak check bench lint install clean
+.PHONY: build run test soak check bench lint install deb clean
 
 build:
 	$(CARGO) build --release --locked
 
 run: build
-	sh examples/demo.sh target/release/dogwatch
+	sh examples/demo.sh $(CARGO_TARGET_DIR)/release/dogwatch
 
 # The tests of the errno gate need its test build; everything else is run as it is shipped.
 test:
@@ -34,14 +36,29 @@ lint:
 
 check: build
 	sh tests/install.sh
+	sh tests/man.sh
+	sh tests/deb.sh
 
 bench:
 	$(CARGO) bench --locked
 
 install:
-	install -D -m 755 target/release/dogwatch $(DESTDIR)$(PREFIX)/bin/dogwatch
-	install -D -m 644 README.md $(DESTDIR)$(PREFIX)/share/doc/dogwatch/README.md
+	install -D -m 755 $(CARGO_TARGET_DIR)/release/dogwatch $(DESTDIR)$(PREFIX)/bin/dogwatch
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 man/*.1
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 man/*.5
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/dogwatch README.md CHANGELOG.md
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/dogwatch/examples examples/*.conf
+
+# From a copy, for dpkg leaves its results beside the tree and its traces in it. With -d, for cargo and the linker may be
+# there without being Debian's packages: what is really missing is told when it is called.
+DEB = target/debian
+deb:
+	mkdir -p $(DEB)
+	rm -rf $(DEB)/dogwatch $(DEB)/dogwatch_*
+	mkdir $(DEB)/dogwatch
+	tar -c --exclude ./target --exclude ./.git . | tar -x -C $(DEB)/dogwatch
+	cd $(DEB)/dogwatch && CARGO_TARGET_DIR=$(CURDIR)/$(DEB)/build dpkg-buildpackage -b -us -uc -d
+	rm -r $(DEB)/dogwatch
 
 clean:
 	$(CARGO) clean

@@ -160,7 +160,7 @@ fn an_overflow_is_told_and_can_be_mapped() {
     common::fill_the_queue(&scratch.src());
     daemon.signal(Signal::CONT);
     daemon.await_out(&format!("IN_Q_OVERFLOW {} .\n", scratch.src().display()));
-    assert!(daemon.log().contains("ERROR daemon: the event queue overflowed"));
+    daemon.await_log("ERROR daemon: the event queue overflowed");
 }
 
 #[test]

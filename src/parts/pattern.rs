@@ -76,9 +76,13 @@ impl Literals {
             && path.ends_with(&self.suffix)
     }
 
-    /// Read off the pattern's text, on the safe side: where there is an alternative or a flag, nothing is.
+    /// Read off the pattern's text, on the safe side: where there is an alternative, a flag or a character by its number,
+    /// nothing is.
     fn of(text: &str) -> Literals {
-        if text.contains('|') || text.replace("(?P<", "").replace("(?<", "").replace("(?:", "").contains("(?") {
+        const UNREAD: [&str; 4] = ["|", r"\x", r"\u", r"\U"];
+        if UNREAD.iter().any(|sign| text.contains(sign))
+            || text.replace("(?P<", "").replace("(?<", "").replace("(?:", "").contains("(?")
+        {
             return Literals::default();
         }
         let items = items(text);
@@ -123,7 +127,8 @@ fn items(text: &str) -> Vec<Item> {
     while let Some(character) = characters.next() {
         let item = match character {
             '\\' => match characters.next() {
-                Some(next) if next.is_ascii_punctuation() => Item::Literal(next),
+                // `\<` and `\>` are the ends of a word.
+                Some(next) if next.is_ascii_punctuation() && !"<>".contains(next) => Item::Literal(next),
                 Some('A') => Item::Start,
                 Some('z') => Item::End,
                 _ => Item::Other,

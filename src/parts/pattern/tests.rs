@@ -67,9 +67,9 @@ fn what_python_has_more_is_refused_with_a_hint() {
 /// Random patterns on random paths: the shortcut by literals never changes the answer.
 #[test]
 fn the_shortcut_gives_the_same_answer_as_regex_lite_alone() {
-    const PIECES: [&str; 26] = [
+    const PIECES: [&str; 30] = [
         "a", "b", "/", "\\.", ".", "[ab]", "[^a]", "(a)", "(?:b/)", "(?P<n>a)", "*", "+", "?", "{2}", "^", "$", "|",
-        "\\z", "\\A", "(?i)", "\u{e9}", "\\d", "\\\\", "]", "}", "(b|/)",
+        "\\z", "\\A", "(?i)", "\u{e9}", "\\d", "\\\\", "]", "}", "(b|/)", "\\<", "\\>", "\\x41", "\\u{2f}",
     ];
     const PATHS: [&str; 9] = ["a", "b", "/", ".", "\u{e9}", "\\", "1", "]", "A"];
     let mut compiled = 0;
@@ -88,4 +88,48 @@ fn the_shortcut_gives_the_same_answer_as_regex_lite_alone() {
         }
     }
     assert!(compiled > 5_000 && matched > 5_000, "{compiled} patterns compiled, {matched} paths matched");
+}
+
+/// What dogwatch.conf(5) says, in PATTERNS.
+#[test]
+fn the_manuals_list_of_what_differs_from_python_is_right() {
+    let cases = [
+        ("/a.b$", "/a\nb", true),
+        ("/a$", "/a\n", false),
+        (r"/\d$", "/\u{664}", false),
+        (r"/\w$", "/\u{e9}", false),
+        (r"/\s$", "/\u{a0}", false),
+        ("/(?i)\u{e9}$", "/\u{c9}", false),
+        ("/(?i)e$", "/E", true),
+        (r"/a\>\.\<b$", "/a.b", true),
+        ("/[[:alpha:]]$", "/a", true),
+        ("/(?<name>a)$", "/a", true),
+        ("/a*+a$", "/aa", true),
+        ("/a{0,3}$", "/aaa", true),
+        (r"/a\{$", "/a{", true),
+        (r"/\x41$", "/A", true),
+    ];
+    for (pattern, path, expected) in cases {
+        assert_eq!(Pattern::new(pattern.as_bytes()).unwrap().is_match(path.as_bytes()), expected, "{pattern} {path}");
+    }
+    let refused = [
+        r"(a)\1",
+        "(a)?(?(1)b)",
+        "(?#a)",
+        "(?>a)",
+        r"\N{BULLET}",
+        r"\101",
+        "a{",
+        "a{,3}",
+        "[[]",
+        "[a&&b]",
+        "[a--b]",
+        "[a~~b]",
+        "(?a)",
+        "(?L)",
+        "(a{1,999}){1,999}",
+    ];
+    for text in refused {
+        assert!(Pattern::new(text.as_bytes()).is_err(), "{text}");
+    }
 }
