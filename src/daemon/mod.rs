@@ -33,7 +33,7 @@ use degraded::Degraded;
 use moment::Moment;
 use mounts::Mounts;
 use perform::Child;
-use presence::{Presence, Side};
+use presence::Presence;
 use scan::Scanner;
 use shutdown::Phase;
 use status::Counters;
@@ -60,11 +60,6 @@ pub enum End {
     Orderly,
     /// At once, for it was asked twice.
     Hasty,
-    /// This was only the parent of the one in the background.
-    Background {
-        /// Else it has ended, and has told why.
-        serves: bool,
-    },
 }
 
 struct Daemon {
@@ -96,16 +91,14 @@ struct Daemon {
 }
 
 /// Runs until a signal ends it. An error is one that keeps the loop from starting, or from going on.
-pub fn run(config: Config, environment: Environment, log: Log, wishes: Wishes) -> Result<End, Failure> {
-    // Before the fork and before the lock: who finds our pid may send signals at once.
-    let signals = Signals::new().map_err(|errno| Failure::of("take over signals", errno))?;
-    let forked = wishes.background.then(presence::into_background).transpose();
-    let parent = match forked.map_err(|errno| Failure::of("go into the background", errno))? {
-        Some(Side::Parent(end)) => return Ok(end),
-        Some(Side::Child(parent)) => Some(parent),
-        None => None,
-    };
-    let (presence, warnings) = Presence::new(wishes, parent)?;
+pub fn run(
+    config: Config,
+    environment: Environment,
+    log: Log,
+    signals: Signals,
+    wishes: Wishes,
+) -> Result<End, Failure> {
+    let (presence, warnings) = Presence::new(wishes)?;
     let mut daemon = Daemon::new(config, environment, log, signals, presence)?;
     daemon.log.set_time(clock::wall_now());
     for warning in warnings {
