@@ -35,7 +35,7 @@ fn start_unprivileged(scratch: &Scratch, text: &str) -> Daemon {
     command.env_remove("JOURNAL_STREAM").env("TZ", "UTC0").args(["daemon", "-c"]).arg(config);
     if is_root() {
         command.uid(NOBODY).gid(NOBODY);
-        for own in ["run", "state"] {
+        for own in ["run.d", "state.d"] {
             fs::create_dir(scratch.path(own)).unwrap();
             chown(scratch.path(own), Some(NOBODY), Some(NOBODY)).unwrap();
         }

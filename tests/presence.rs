@@ -12,7 +12,7 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A daemon on `src` that runs this job.
 fn config(daemon: &str, job: &str) -> String {
@@ -123,11 +123,11 @@ fn a_second_daemon_is_refused_and_told_who_holds_the_file() {
     let first = scratch.start(&config("", JOB));
     let path = scratch.path("dogwatch.conf");
     let text = refused(&scratch, dogwatch().args(["daemon", "-c"]).arg(&path));
-    let pid_file = scratch.path("run/dogwatch.pid");
+    let pid_file = scratch.path("run.d/dogwatch.pid");
     let expected = format!("cannot lock {}: process {} holds it; ", pid_file.display(), first.pid());
     assert!(text.contains(&expected), "{text}");
     // It has neither written into the file nor taken it away.
-    assert_eq!(scratch.read("run/dogwatch.pid"), format!("{}\n", first.pid()));
+    assert_eq!(scratch.read("run.d/dogwatch.pid"), format!("{}\n", first.pid()));
     let text = refused(&scratch, dogwatch().args(["daemon", "--pid-file"]).arg(&pid_file).arg("-c").arg(&path));
     assert!(text.contains(&expected), "{text}");
     first.stop();
@@ -138,7 +138,7 @@ fn a_second_daemon_is_refused_and_told_who_holds_the_file() {
 #[test]
 fn the_lock_outlives_a_scan_of_its_directory() {
     let scratch = Scratch::new();
-    let daemon = scratch.start(&config("", "cmd = :\ndelay = 1h").replace("@SRC", "@DIR/run"));
+    let daemon = scratch.start(&config("", "cmd = :\ndelay = 1h").replace("@SRC", "@DIR/run.d"));
     daemon.await_log("/dogwatch.pid (found by a scan): scheduled");
     assert!(answer(&scratch).contains(&format!("\npid: {}\n", daemon.pid())));
 }
@@ -147,13 +147,13 @@ fn the_lock_outlives_a_scan_of_its_directory() {
 fn what_a_killed_daemon_leaves_does_not_hinder() {
     let scratch = Scratch::new();
     let mut first = scratch.start(&config("", JOB));
-    let old = scratch.read("run/dogwatch.pid");
+    let old = scratch.read("run.d/dogwatch.pid");
     first.signal(Signal::KILL);
     first.wait();
-    assert_eq!(scratch.read("run/dogwatch.pid"), old);
+    assert_eq!(scratch.read("run.d/dogwatch.pid"), old);
     assert!(refusal(&status(&scratch, &["-c", "dogwatch.conf"])).contains("none runs: nobody holds "));
     let second = scratch.start(&config("", JOB));
-    assert_eq!(scratch.read("run/dogwatch.pid"), format!("{}\n", second.pid()));
+    assert_eq!(scratch.read("run.d/dogwatch.pid"), format!("{}\n", second.pid()));
     second.stop();
 }
 
@@ -163,12 +163,12 @@ fn the_text_of_a_pid_file_is_not_believed() {
     let scratch = Scratch::new();
     let mut bystander = Bystander::new();
     let forged = format!("{}\n", bystander.0.id());
-    fs::create_dir(scratch.path("run")).unwrap();
-    fs::write(scratch.path("run/dogwatch.pid"), &forged).unwrap();
+    fs::create_dir(scratch.path("run.d")).unwrap();
+    fs::write(scratch.path("run.d/dogwatch.pid"), &forged).unwrap();
     scratch.config(&config("", JOB));
     assert!(refusal(&status(&scratch, &["-c", "dogwatch.conf"])).contains(": none runs: nobody holds that file"));
     let daemon = scratch.start(&config("", JOB));
-    fs::write(scratch.path("run/dogwatch.pid"), &forged).unwrap();
+    fs::write(scratch.path("run.d/dogwatch.pid"), &forged).unwrap();
     assert!(answer(&scratch).contains(&format!("\npid: {}\n", daemon.pid())));
     daemon.stop();
     assert!(bystander.lives());
@@ -191,20 +191,28 @@ fn a_pid_file_that_is_a_link_is_refused() {
 fn in_the_background_it_has_a_session_of_its_own_and_no_terminal() {
     let scratch = Scratch::new();
     scratch.config(&config("log = stderr debug", JOB));
-    let (error, reader) = (scratch.path("error"), scratch.path("fifo"));
-    rustix::fs::mkfifoat(rustix::fs::CWD, &reader, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
-    // Descriptor 9 is one that whoever waits for its end would wait for.
-    let script = "exec 9>\"$1\"; exec \"$0\" daemon -b -c dogwatch.conf --pid-file own.pid";
-    let mut fifo = open_fifo(&reader);
+    let path = scratch.path("fifo");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
+    // Whoever reads this pipe would wait for its end as long as the daemon has one of these descriptors.
+    let script = "exec >\"$1\" 2>&1 9>&1; exec \"$0\" daemon -b -c dogwatch.conf --pid-file own.pid";
+    let mut fifo = open_fifo(&path);
     let mut shell = Command::new("sh");
-    shell.args(["-c", script]).arg(env!("CARGO_BIN_EXE_dogwatch")).arg(&reader).current_dir(scratch.path(""));
-    shell.stdin(Stdio::null()).stdout(File::create(scratch.path("out")).unwrap()).stderr(File::create(&error).unwrap());
+    shell.args(["-c", script]).arg(env!("CARGO_BIN_EXE_dogwatch")).arg(&path).current_dir(scratch.path(""));
     let mut parent = scratch.places(&mut shell).spawn().unwrap();
     let ended = comes_true(Duration::from_secs(30), || parent.try_wait().unwrap().is_some());
     if !ended {
         parent.kill().unwrap();
     }
-    assert!(parent.wait().unwrap().success() && ended, "{}", scratch.read("error"));
+    let (mut said, mut buffer) = (String::new(), [0; 1000]);
+    let mut has_closed = || match fifo.read(&mut buffer) {
+        Ok(len) => {
+            said += &String::from_utf8_lossy(&buffer[..len]);
+            len == 0
+        }
+        Err(_) => false,
+    };
+    let closed = comes_true(Duration::from_secs(30), &mut has_closed);
+    assert!(parent.wait().unwrap().success() && ended, "{said}");
     let daemon = Background::of(&scratch.path("own.pid"));
     assert!(!daemon.is_gone() && daemon.0.as_raw_nonzero().get() != parent.id() as i32);
     assert_eq!(getsid(Some(daemon.0)).unwrap(), daemon.0);
@@ -212,8 +220,7 @@ fn in_the_background_it_has_a_session_of_its_own_and_no_terminal() {
         assert_eq!(fs::read_link(daemon.proc(&format!("fd/{fd}"))).unwrap(), Path::new("/dev/null"));
     }
     assert_eq!(fs::read_link(daemon.proc("cwd")).unwrap(), Path::new("/"));
-    wait_until("descriptor 9 has been closed", || fifo.read(&mut [0]).is_ok_and(|read| read == 0));
-    let said = scratch.read("error");
+    assert!(closed, "something of what it was started with is still open");
     assert!(said.contains("warning: the log goes to standard error: nothing of it is seen"), "{said}");
     // It serves: what is asked, what is there to do, and the end.
     let output = status(&scratch, &["-c", "dogwatch.conf", "--pid-file", "own.pid"]);
@@ -227,7 +234,6 @@ fn in_the_background_it_has_a_session_of_its_own_and_no_terminal() {
     });
     kill_process(daemon.0, Signal::TERM).unwrap();
     wait_until("it has ended", || daemon.is_gone() && !scratch.path("own.pid").exists());
-    assert_eq!(scratch.read("error"), said, "nothing is written to a terminal that it has left");
 }
 
 #[test]
@@ -383,8 +389,8 @@ fn the_status_tells_what_is_watched_pending_running_and_done() {
     has(&text, &format!("version: {}", env!("CARGO_PKG_VERSION")));
     has(&text, &format!("pid: {}", daemon.pid()));
     has(&text, &format!("configuration: {}", scratch.path("dogwatch.conf").display()));
-    has(&text, &format!("run_dir: {}", scratch.path("run").display()));
-    has(&text, &format!("state_dir: {}", scratch.path("state").display()));
+    has(&text, &format!("run_dir: {}", scratch.path("run.d").display()));
+    has(&text, &format!("state_dir: {}", scratch.path("state.d").display()));
     has(&text, "directories watched: 3");
     has(&text, &format!("watch descriptors: {}", watches_of(daemon.pid())));
     for line in [
@@ -430,7 +436,7 @@ fn the_status_tells_what_is_watched_pending_running_and_done() {
     let late = due(pending[4], &format!("late#2  IN_CLOSE_WRITE  {src}/odd\\nname"));
     assert!((540..=600).contains(&soon) && (3540..=3600).contains(&late), "{text}");
     assert_eq!(pending.len(), 5, "{text}");
-    let mode = fs::metadata(scratch.path("run/status")).unwrap().mode();
+    let mode = fs::metadata(scratch.path("run.d/status")).unwrap().mode();
     assert_eq!(mode & 0o777, 0o640);
     // What has ended is counted.
     fs::write(scratch.path("go"), "").unwrap();
@@ -462,9 +468,9 @@ fn a_thousand_tasks_are_shown_and_the_rest_is_counted() {
 fn without_a_daemon_there_is_no_status() {
     let scratch = Scratch::new();
     scratch.config(&config("", JOB));
-    let pid_file = scratch.path("run/dogwatch.pid");
+    let pid_file = scratch.path("run.d/dogwatch.pid");
     // A pid file is enough; the configuration is not asked then.
-    for arguments in [&["-c", "dogwatch.conf"][..], &["--pid-file", "run/dogwatch.pid"]] {
+    for arguments in [&["-c", "dogwatch.conf"][..], &["--pid-file", "run.d/dogwatch.pid"]] {
         let text = refusal(&status(&scratch, arguments));
         let expected = "none runs: nobody holds that file";
         assert_eq!(text, format!("dogwatch: cannot ask the daemon of {}: {expected}\n", pid_file.display()));
@@ -476,7 +482,9 @@ fn a_daemon_that_does_not_answer_is_not_waited_for_long() {
     let scratch = Scratch::new();
     let daemon = scratch.start(&config("", JOB));
     daemon.signal(Signal::STOP);
+    let start = Instant::now();
     let text = refusal(&status(&scratch, &["-c", "dogwatch.conf"]));
+    assert!((5..30).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
     assert!(text.contains(&format!("process {} does not answer within 5 s; its log ", daemon.pid())), "{text}");
     daemon.signal(Signal::CONT);
     daemon.stop();
@@ -501,7 +509,7 @@ fn another_user_may_not_ask() {
     let program = program_for_all(&scratch);
     let daemon = scratch.start(&config("", JOB));
     let mut command = Command::new(program);
-    command.args(["status", "--pid-file"]).arg(scratch.path("run/dogwatch.pid")).uid(NOBODY).gid(NOBODY);
+    command.args(["status", "--pid-file"]).arg(scratch.path("run.d/dogwatch.pid")).uid(NOBODY).gid(NOBODY);
     let text = refusal(&scratch.places(&mut command).output().unwrap());
     let expected = format!("process {} is another user's; ask as root, or as that user", daemon.pid());
     assert!(text.contains(&expected), "{text}");
@@ -543,13 +551,13 @@ fn directories_that_others_own_are_one_warning_each() {
     }
     let scratch = Scratch::new();
     let program = program_for_all(&scratch);
-    for name in ["run", "state"] {
+    for name in ["run.d", "state.d"] {
         fs::create_dir(scratch.path(name)).unwrap();
         fs::set_permissions(scratch.path(name), Permissions::from_mode(0o777)).unwrap();
     }
     let told = warnings(scratch.start(&config("", JOB)), &scratch);
     assert!(told.len() == 2 && told.iter().all(|line| line.contains("can be written by everybody")), "{told:?}");
-    for name in ["run", "state"] {
+    for name in ["run.d", "state.d"] {
         fs::set_permissions(scratch.path(name), Permissions::from_mode(0o755)).unwrap();
     }
     let config = scratch.config(&config("", "cmd = :"));

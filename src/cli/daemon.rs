@@ -9,7 +9,8 @@ use crate::parts::log::Log;
 use crate::parts::text::to_bytes;
 use crate::parts::zone::Zone;
 use crate::sys::fs::{self, CWD, Open};
-use crate::sys::{Fd, fd, process};
+use crate::sys::signal::Signals;
+use crate::sys::{Fd, fd, process, spawn};
 use getopts::Matches;
 use std::ffi::OsString;
 use std::os::fd::AsFd;
@@ -40,19 +41,35 @@ pub fn run(words: &[String]) -> Result<ExitCode, ExitCode> {
         out::complain("dogwatch: warning: the log goes to standard error: nothing of it is seen in the background\n");
     }
     fd::cloexec_inherited();
+    // Before the fork and before the lock: who knows the daemon's pid may send signals at once.
+    let signals = Signals::new().map_err(|errno| failed(Failure::of("take over signals", errno)))?;
     let wishes = Wishes {
         places: config.places.clone().or(usual_places()),
         pid_file: path_option(&matches, "pid-file").map_err(failed)?,
-        background,
+        parent: background.then(into_background).transpose()?,
         ready_fd,
         notify_socket: variable("NOTIFY_SOCKET"),
     };
     let environment = std::env::vars_os().map(|(name, value)| (name.into_vec(), value.into_vec()));
     let log = Log::to_stderr(variable("JOURNAL_STREAM").as_deref(), local_zone());
-    match daemon::run((config, origin), Environment::new(environment), log, wishes).map_err(failed)? {
-        End::Orderly | End::Background { serves: true } => Ok(ExitCode::SUCCESS),
-        End::Hasty | End::Background { serves: false } => Err(ExitCode::FAILURE),
+    match daemon::run((config, origin), Environment::new(environment), log, signals, wishes).map_err(failed)? {
+        End::Orderly => Ok(ExitCode::SUCCESS),
+        End::Hasty => Err(ExitCode::FAILURE),
     }
+}
+
+/// Forks. The child goes on; the parent ends once a byte comes from the descriptor that the child gets here: it serves; or
+/// once the child has ended, and has told why.
+fn into_background() -> Result<Fd, ExitCode> {
+    let fail = |errno| failed(Failure::of("go into the background", errno));
+    let (answer, parent) = fd::pipe().map_err(fail)?;
+    let Some(child) = process::fork().map_err(fail)? else { return Ok(parent) };
+    drop(parent);
+    if fd::read(answer.as_fd(), &mut [0]) == Ok(1) {
+        return Err(ExitCode::SUCCESS);
+    }
+    let _ = spawn::wait(child);
+    Err(ExitCode::FAILURE)
 }
 
 /// An option's path, made absolute.

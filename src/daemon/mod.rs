@@ -38,7 +38,7 @@ pub use reload::Origin;
 use degraded::Degraded;
 use moment::Moment;
 use mounts::Mounts;
-use presence::{Presence, Side};
+use presence::Presence;
 use saved::Keeping;
 use scan::Scanner;
 use shutdown::Phase;
@@ -68,11 +68,6 @@ pub enum End {
     Orderly,
     /// At once, for it was asked twice.
     Hasty,
-    /// This was only the parent of the one in the background.
-    Background {
-        /// Else it has ended, and has told why.
-        serves: bool,
-    },
 }
 
 /// Whether dogwatch has the rights that a configuration needs.
@@ -122,18 +117,11 @@ pub fn run(
     (config, origin): (Config, Origin),
     environment: Environment,
     log: Log,
+    signals: Signals,
     wishes: Wishes,
 ) -> Result<End, Failure> {
     permitted(&config)?;
-    // Before the fork and before the lock: who finds our pid may send signals at once.
-    let signals = Signals::new().map_err(|errno| Failure::of("take over signals", errno))?;
-    let forked = wishes.background.then(presence::into_background).transpose();
-    let parent = match forked.map_err(|errno| Failure::of("go into the background", errno))? {
-        Some(Side::Parent(end)) => return Ok(end),
-        Some(Side::Child(parent)) => Some(parent),
-        None => None,
-    };
-    let (presence, warnings) = Presence::new(wishes, parent)?;
+    let (presence, warnings) = Presence::new(wishes)?;
     let mut daemon = Daemon::new((config, origin), environment, log, signals, presence)?;
     daemon.log.set_time(clock::wall_now());
     for warning in warnings {

@@ -1,13 +1,13 @@
 //! How the daemon is there for the rest of the system: in the background or not, by its pid file, and by telling whoever
 //! started it that it is ready.
 
-use super::{Daemon, End};
+use super::Daemon;
 use crate::config::{self, Places};
 use crate::parts::diag::Failure;
 use crate::parts::lockfile::{self, Lockfile, Refused};
 use crate::parts::log::Level;
 use crate::sys::fs::{self, CWD, Open};
-use crate::sys::{Errno, Fd, change, clock, fd, process, socket, spawn};
+use crate::sys::{Errno, Fd, change, clock, fd, process, socket};
 use std::os::fd::AsFd;
 
 /// The pid file's name in the run directory.
@@ -19,8 +19,8 @@ pub struct Wishes {
     pub places: Places,
     /// A pid file elsewhere than in the run directory.
     pub pid_file: Option<Vec<u8>>,
-    /// Whether it goes on in the background.
-    pub background: bool,
+    /// In the background, the descriptor at whose other end the parent waits for a byte.
+    pub parent: Option<Fd>,
     /// Gets a newline once the daemon is ready, and is closed.
     pub ready_fd: Option<Fd>,
     /// The socket of a service manager (sd_notify(3)).
@@ -35,34 +35,12 @@ pub struct Presence {
     pub since: i64,
     /// Locked as long as the daemon lives.
     pub lockfile: Option<Lockfile>,
-    /// Where the parent waits for a byte.
-    parent: Option<Fd>,
-}
-
-/// Who we are after a fork.
-pub enum Side {
-    /// The daemon; its parent waits at the other end.
-    Child(Fd),
-    /// The one that ends now.
-    Parent(End),
-}
-
-/// Forks; the parent waits until the child serves, or has ended.
-pub fn into_background() -> Result<Side, Errno> {
-    let (answer, parent) = fd::pipe()?;
-    let Some(child) = process::fork()? else { return Ok(Side::Child(parent)) };
-    drop(parent);
-    let serves = fd::read(answer.as_fd(), &mut [0]) == Ok(1);
-    if !serves {
-        spawn::wait(child)?;
-    }
-    Ok(Side::Parent(End::Background { serves }))
 }
 
 impl Presence {
     /// Makes the directories and locks the pid file. An error is one that keeps the daemon from starting; what it can do
     /// without are warnings.
-    pub fn new(mut wishes: Wishes, parent: Option<Fd>) -> Result<(Presence, Vec<Failure>), Failure> {
+    pub fn new(mut wishes: Wishes) -> Result<(Presence, Vec<Failure>), Failure> {
         let mut warnings = Vec::new();
         let mut usable = |path: Vec<u8>, mode, without: &str| match prepare(&path, mode) {
             Ok(()) => Some(path),
@@ -85,7 +63,7 @@ impl Presence {
                 None
             }
         };
-        Ok((Presence { wishes, since: clock::wall_now(), lockfile, parent }, warnings))
+        Ok((Presence { wishes, since: clock::wall_now(), lockfile }, warnings))
     }
 
     /// Tells the service manager, if there is one.
@@ -99,7 +77,7 @@ impl Presence {
 impl Daemon {
     /// From now on signals and events are served: the parent may go, and the terminal with it.
     pub fn serve(&mut self) -> Result<(), Failure> {
-        let Some(parent) = self.presence.parent.take() else { return Ok(()) };
+        let Some(parent) = self.presence.wishes.parent.take() else { return Ok(()) };
         self.log.flush();
         let silent = fd::silence_standard().and_then(|()| fd::write_all(parent.as_fd(), b"\n"));
         self.log.stderr_changed();

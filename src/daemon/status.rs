@@ -48,7 +48,7 @@ impl Daemon {
         let (delayed, queued, running) = tasks.counts();
         let pairs: [(&str, &dyn Display); 19] = [
             ("version", &env!("CARGO_PKG_VERSION")),
-            ("pid", &process::own_id()),
+            ("pid", &process::id()),
             ("since", &self.log.zone().civil(self.presence.since)),
             ("configuration", &Escaped(&self.origin.path)),
             ("run_dir", &path(&wishes.places.run)),

@@ -75,7 +75,7 @@ impl Lockfile {
 
     fn write_pid(&self) -> Result<(), Errno> {
         change::truncate(self.file.as_fd())?;
-        fd::write_all(self.file.as_fd(), format!("{}\n", process::own_id()).as_bytes())
+        fd::write_all(self.file.as_fd(), format!("{}\n", process::id()).as_bytes())
     }
 }
 

@@ -27,9 +27,9 @@ pub fn effective_uid() -> u32 {
 }
 
 /// This process's number in its own pid namespace.
-pub fn own_id() -> i32 {
+pub fn id() -> u32 {
     // SAFETY: takes nothing, and cannot fail.
-    unsafe { libc::getpid() }
+    unsafe { libc::getpid() }.unsigned_abs()
 }
 
 /// Goes on twice: as the parent, which gets the child's pid, and as the child, which gets none and is the leader of a

@@ -111,7 +111,7 @@ impl Scratch {
 
     /// The daemon's own directories are the test's, and not the machine's, unless the test says otherwise.
     pub fn places<'c>(&self, command: &'c mut Command) -> &'c mut Command {
-        for (variable, name) in [("RUNTIME_DIRECTORY", "run"), ("STATE_DIRECTORY", "state")] {
+        for (variable, name) in [("RUNTIME_DIRECTORY", "run.d"), ("STATE_DIRECTORY", "state.d")] {
             if !command.get_envs().any(|(known, _)| known == variable) {
                 command.env(variable, self.path(name));
             }
