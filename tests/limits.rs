@@ -101,11 +101,11 @@ fn want_of_descriptors_is_told_and_tried_again() {
         scratch.start_with(&mut shell)
     };
     // Few are enough, however deep it goes.
-    let daemon = limited(12);
+    let daemon = limited(11);
     await_watch(&daemon, &deep);
     assert!(!daemon.log().contains("ERROR"), "{}", daemon.log());
     daemon.stop();
-    let daemon = limited(10);
+    let daemon = limited(9);
     daemon.await_log("no file descriptor is left: events in ");
     let limit = Rlimit { current: Some(100), maximum: getrlimit(Resource::Nofile).maximum };
     prlimit(Pid::from_raw(daemon.pid() as i32), Resource::Nofile, limit).unwrap();

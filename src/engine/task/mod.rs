@@ -221,7 +221,7 @@ impl Tasks {
             task.mark = now.0 as u32;
         }
         let due = latest(task, &spec, now, due).max(throttle::held_until(task, now));
-        let wait = Millis(due.saturating_sub(now.0).saturating_sub(1));
+        let wait = in_round_numbers(due.saturating_sub(now.0).saturating_sub(1));
         self.slab.set_path(tree, at, &key);
         let what = match state {
             State::New | State::Parked(_) => {
@@ -361,6 +361,11 @@ impl Tasks {
 /// The first tick at which a whole delay has passed: `now` was rounded down, so one more, if there is a delay at all.
 fn due_after(now: Tick, delay: Millis) -> u64 {
     now.0.saturating_add(delay.0).saturating_add(u64::from(delay.0 > 0))
+}
+
+/// For people: nobody counts the milliseconds of a minute.
+fn in_round_numbers(wait: u64) -> Millis {
+    Millis(if wait < 60_000 { wait } else { wait.div_ceil(1_000) * 1_000 })
 }
 
 /// A task that is delayed again and again is due after `max_wait` all the same.
