@@ -261,9 +261,7 @@ impl Daemon {
         if let Some(fd) = self.mounts.file() {
             poll.add(fd, Interest::Priority, Token::Mounts);
         }
-        if let Some(fd) = self.log.blocked_on() {
-            poll.add(fd, Interest::Write, Token::Log);
-        }
+        self.log.blocked_on().for_each(|fd| poll.add(fd, Interest::Write, Token::Log));
         for (number, fd) in self.children.outputs.fds() {
             poll.add(fd, Interest::Read, Token::Output(number));
         }
