@@ -274,7 +274,10 @@ impl Daemon {
             match signal {
                 Signal::Child => self.children.ended = true,
                 Signal::Term | Signal::Int => self.asked_to_end(signal),
-                Signal::Hup => self.reload_asked = true,
+                Signal::Hup => {
+                    self.log.reopen();
+                    self.reload_asked = true;
+                }
                 Signal::Usr1 => self.write_status(),
                 Signal::Other(_) => {}
             }

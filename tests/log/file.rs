@@ -1,9 +1,11 @@
 //! Log files, and which lines go to which targets.
 
-use crate::common::{Scratch, comes_true, dogwatch, wait_until};
+use crate::common::{Daemon, Scratch, comes_true, dogwatch, wait_until};
 use crate::{CONFIG, await_rest, fill_a_disk, flood, read_until_lost_lines_are_told, start_with_logs};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Two schedulers whose commands run for each file.
@@ -113,10 +115,52 @@ fn a_file_serves_in_the_background() {
     let scratch = Scratch::new();
     let config = scratch.config(&format!("[daemon]\nlog = file:@DIR/file\n{CONFIG}"));
     let output = scratch.places(dogwatch().args(["daemon", "-b", "-c"]).arg(config)).output().unwrap();
-    let daemon = rustix::process::Pid::from_raw(scratch.read("run/dogwatch.pid").trim().parse().unwrap()).unwrap();
+    let daemon = Pid::from_raw(scratch.read("run/dogwatch.pid").trim().parse().unwrap()).unwrap();
     let ready = comes_true(Duration::from_secs(30), || scratch.read("file").contains(" INFO daemon: ready, "));
-    rustix::process::kill_process(daemon, rustix::process::Signal::TERM).unwrap();
+    kill_process(daemon, Signal::TERM).unwrap();
     assert!(ready && output.status.success(), "{output:?}");
     assert_eq!(output.stderr, b"");
     wait_until("it has ended", || scratch.read("file").ends_with(" INFO daemon: ended\n"));
+}
+
+/// SIGHUP, until the configuration has been read again.
+fn hang_up(daemon: &Daemon, said: impl Fn() -> String, words: &str) {
+    let before = said().matches(words).count();
+    daemon.signal(Signal::HUP);
+    wait_until(words, || said().matches(words).count() > before);
+}
+
+/// What logrotate does: every line is in one of the two files.
+#[test]
+fn sighup_opens_the_files_anew() {
+    let scratch = Scratch::new();
+    let daemon = start_with_logs(&scratch, "log = stderr\nlog = file:@DIR/file");
+    let said = || daemon.log();
+    fs::rename(scratch.path("file"), scratch.path("older")).unwrap();
+    hang_up(&daemon, said, "the new configuration is taken");
+    await_line(&scratch, "file", "f: done");
+    // Also if the configuration is not taken.
+    fs::rename(scratch.path("file"), scratch.path("old")).unwrap();
+    scratch.config("[daemon]\nlogg = x\n");
+    hang_up(&daemon, said, "the new configuration is not taken");
+    await_line(&scratch, "file", "f: done");
+    let log = daemon.stop();
+    assert_eq!(log, ["older", "old", "file"].map(|name| scratch.read(name)).concat());
+}
+
+#[test]
+fn sighup_takes_other_logs_if_they_can_be_opened() {
+    let scratch = Scratch::new();
+    let daemon = start_with_logs(&scratch, "log = stderr\nlog = file:@DIR/a");
+    scratch.config(&format!("[daemon]\nlog = file:@DIR/no/such\n{CONFIG}"));
+    hang_up(&daemon, || scratch.read("a"), "cannot open log");
+    await_line(&scratch, "a", "the new configuration is not taken: the old one goes on");
+    scratch.config(&format!("[daemon]\nlog = file:@DIR/b\n{CONFIG}"));
+    hang_up(&daemon, || scratch.read("b"), "the new configuration is taken");
+    let before = (daemon.log(), scratch.read("a"));
+    await_line(&scratch, "b", "f: done");
+    let open = fs::read_dir(format!("/proc/{}/fd", daemon.pid())).unwrap();
+    let open: Vec<PathBuf> = open.filter_map(|fd| fs::read_link(fd.unwrap().path()).ok()).collect();
+    assert!(open.contains(&scratch.path("b")) && !open.contains(&scratch.path("a")), "{open:?}");
+    assert_eq!((daemon.stop(), scratch.read("a")), before, "they get no more");
 }
