@@ -5,7 +5,7 @@ use crate::config::{DEFAULT_PATH, Places};
 use crate::daemon::{self, End, Origin, Wishes};
 use crate::jobs::command::Environment;
 use crate::parts::diag::Failure;
-use crate::parts::log::Log;
+use crate::parts::log::{Log, Target};
 use crate::parts::text::to_bytes;
 use crate::parts::zone::Zone;
 use crate::sys::fs::{self, CWD, Open};
@@ -37,7 +37,7 @@ pub fn run(words: &[String]) -> Result<ExitCode, ExitCode> {
     let origin = Origin { path, debug: matches.opt_present("debug") };
     let (config, warnings) = origin.load().map_err(|refused| check::refused(&refused))?;
     out::complain(&warnings.concat());
-    if background {
+    if background && config.logs.lead_only_to(&Target::Stderr) {
         out::complain("dogwatch: warning: the log goes to standard error: nothing of it is seen in the background\n");
     }
     fd::cloexec_inherited();
@@ -51,7 +51,7 @@ pub fn run(words: &[String]) -> Result<ExitCode, ExitCode> {
         notify_socket: variable("NOTIFY_SOCKET"),
     };
     let environment = std::env::vars_os().map(|(name, value)| (name.into_vec(), value.into_vec()));
-    let log = Log::to_stderr(variable("JOURNAL_STREAM").as_deref(), local_zone());
+    let log = Log::open(config.logs.clone(), variable("JOURNAL_STREAM").as_deref(), local_zone()).map_err(failed)?;
     match daemon::run((config, origin), Environment::new(environment), log, signals, wishes).map_err(failed)? {
         End::Orderly => Ok(ExitCode::SUCCESS),
         End::Hasty => Err(ExitCode::FAILURE),

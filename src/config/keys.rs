@@ -23,7 +23,17 @@ pub const SECTIONS: [(Kind, &str, &[&str]); 4] = [
     (
         Kind::Daemon,
         "daemon",
-        &["log*", "loglevel.", "max_jobs", "on_shutdown", "run_dir", "shutdown_timeout", "state_dir"],
+        &[
+            "log*",
+            "log.*",
+            "log_max_size",
+            "loglevel.",
+            "max_jobs",
+            "on_shutdown",
+            "run_dir",
+            "shutdown_timeout",
+            "state_dir",
+        ],
     ),
     (
         Kind::Scheduler,
@@ -93,14 +103,15 @@ pub fn check_keys(kind: Kind, section: &Section, complaints: &mut Vec<Diagnostic
     let known = SECTIONS.iter().find(|(known, ..)| *known == kind).map_or(&[][..], |(.., keys)| keys);
     let bare = |key: &&'static str| key.trim_end_matches('*');
     for (at, entry) in section.entries.iter().enumerate() {
-        let word = known.iter().find(|key| match key.strip_suffix('.') {
-            Some(_) => entry.key.starts_with(**key) && entry.key.len() > key.len(),
-            None => entry.key == bare(key),
+        let word = known.iter().find(|key| match bare(key) {
+            prefix if prefix.ends_with('.') => entry.key.starts_with(prefix) && entry.key.len() > prefix.len(),
+            word => entry.key == word,
         });
         let Some(word) = word else {
             let message = format!("unknown key \"{}\" in [{}]", entry.key, section.kind);
-            let shown: Vec<&str> =
-                known.iter().map(bare).map(|key| if key == "loglevel." { "loglevel.NAME" } else { key }).collect();
+            let named = |key: &&'static str| if key.ends_with('.') { format!("{key}NAME") } else { (*key).to_owned() };
+            let shown: Vec<String> = known.iter().map(|key| named(&bare(key))).collect();
+            let shown: Vec<&str> = shown.iter().map(String::as_str).collect();
             complaints.push(Diagnostic::error(entry.key_span.clone(), message).help(expected(&entry.key, &shown)));
             continue;
         };
@@ -149,10 +160,15 @@ impl<'a> Reader<'a> {
     /// The key's value by `parse`, whose error says what would be right.
     pub fn value<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
         let entry = self.entry(key)?;
-        match parse(&entry.text()) {
+        self.checked(entry, parse(&entry.text()))
+    }
+
+    /// What an entry's value was parsed to; an error says what would be right.
+    pub fn checked<T>(&mut self, entry: &Entry, parsed: Result<T, String>) -> Option<T> {
+        match parsed {
             Ok(value) => Some(value),
             Err(right) => {
-                let message = format!("\"{}\" cannot be the value of \"{key}\"", entry.text());
+                let message = format!("\"{}\" cannot be the value of \"{}\"", entry.text(), entry.key);
                 self.complain(Diagnostic::error(entry.value_span.clone(), message).help(right));
                 None
             }

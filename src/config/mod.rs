@@ -19,7 +19,7 @@ use crate::jobs::command::Command;
 use crate::parts::accounts::Accounts;
 use crate::parts::diag::{Diagnostic, Failure, Severity, Source};
 use crate::parts::duration::Millis;
-use crate::parts::log::Level;
+use crate::parts::log::{Level, Routes};
 use std::rc::Rc;
 
 /// Where the configuration is, unless `-c` says otherwise.
@@ -39,6 +39,8 @@ pub struct Config {
     pub max_jobs: usize,
     /// Where its own directories are, as far as that is configured.
     pub places: Places,
+    /// Which log lines go where.
+    pub logs: Routes,
     /// The least level that the daemon itself logs.
     pub level: Level,
     /// Schedulers; their place is their number.
@@ -100,6 +102,7 @@ impl Config {
 
     /// The same with every level at DEBUG.
     pub fn debugging(mut self) -> Config {
+        self.logs = self.logs.debugging();
         self.level = Level::Debug;
         for scheduler in &mut self.schedulers {
             Rc::make_mut(scheduler).rules.notes = Level::Debug;

@@ -4,6 +4,7 @@ use super::*;
 use crate::engine::task::{Action, Verb};
 use crate::engine::watch::WatchPath;
 use crate::jobs::command::Line;
+use crate::parts::log::{Route, Target};
 use crate::parts::pattern::Pattern;
 use crate::sys::inotify::Mask;
 
@@ -116,6 +117,46 @@ fn wrong_values_are_errors_at_the_value() {
 }
 
 #[test]
+fn wrong_logs_are_errors_at_the_value() {
+    let target = |value: &str| format!("2:7: error: \"{value}\" cannot be the value of \"log\"");
+    for (line, expected) in [
+        ("log = file:log", target("file:log")),
+        ("log = file:", target("file:")),
+        ("log = /var/log/x", target("/var/log/x")),
+        ("log =", target("").replace("2:7", "2:6")),
+        ("log = stderr:/x", target("stderr:/x")),
+        ("log = stderr loud", target("stderr loud")),
+        ("log = file:/var/my log info", target("file:/var/my log info")),
+        ("log = syslog:", target("syslog:")),
+        ("log = syslog:loghost:514", target("syslog:loghost:514")),
+        (&format!("log = syslog:/{}", "x".repeat(107)), target(&format!("syslog:/{}", "x".repeat(107)))),
+        ("log.a = nowhere", "2:9: error: \"nowhere\" cannot be the value of \"log.a\"".to_owned()),
+        ("loglevel.a = loud", "2:14: error: \"loud\" cannot be the value of \"loglevel.a\"".to_owned()),
+        ("log = stderr\nlog = stderr error", "3:7: error: this target stands here a second time".to_owned()),
+        ("log. = stderr", "2:1: error: unknown key \"log.\" in [daemon]".to_owned()),
+        ("loglevel.a = info\nloglevel.a = info", "3:1: error: \"loglevel.a\" stands here a second time".to_owned()),
+        ("log_max_size = 1MB", "2:16: error: \"1MB\" cannot be the value of \"log_max_size\"".to_owned()),
+        ("log_max_size = +1M", "2:16: error: \"+1M\" cannot be the value of \"log_max_size\"".to_owned()),
+        (
+            "log_max_size = 99999999999G",
+            "2:16: error: \"99999999999G\" cannot be the value of \"log_max_size\"".to_owned(),
+        ),
+        ("log_max_size = 3K", "2:16: error: \"3K\" cannot be the value of \"log_max_size\"".to_owned()),
+        ("log.b = stderr", "2:1: warning: nothing is logged under the name \"b\"".to_owned()),
+        ("loglevel.b = info", "2:1: warning: nothing is logged under the name \"b\"".to_owned()),
+    ] {
+        assert_eq!(complaints(&format!("[daemon]\n{line}\n{}", with_scheduler("cmd = x"))), [expected], "{line}");
+    }
+    assert_eq!(routes(&["log_max_size = 4096"]).max_size, routes(&["log_max_size = 4K"]).max_size);
+    let refused = parse(&[source("[daemon]\nlog = syslog:loghost:514\n")], &Accounts::default())
+        .err()
+        .unwrap()
+        .complaints
+        .concat();
+    assert!(refused.contains("dogwatch has no network socket"), "{refused}");
+}
+
+#[test]
 fn wrong_maps_and_watches_are_errors_at_the_word() {
     for (line, expected) in [
         ("IN_CREATE = b", "7:13: error: there is no [scheduler b]"),
@@ -225,6 +266,68 @@ fn places_are_right_after_stray_bytes() {
         refused.iter().any(|text| text.starts_with("x:4:27: error: there is no [scheduler nosuch]")),
         "{refused:?}"
     );
+}
+
+/// The routes of a configuration whose files have these [daemon] sections.
+fn routes(daemons: &[&str]) -> Routes {
+    let daemons = daemons.iter().map(|text| source(&format!("[daemon]\n{text}\n")));
+    let sources: Vec<Source> = [source(&with_scheduler("cmd = x"))].into_iter().chain(daemons).collect();
+    parse(&sources, &Accounts::default())
+        .map(|loaded| loaded.config.logs)
+        .unwrap_or_else(|refused| panic!("{}", refused.complaints.concat()))
+}
+
+#[test]
+fn logs_arrive_with_their_targets_and_levels() {
+    let route = |logname: Option<&str>, target, level| Route { logname: logname.map(str::to_owned), target, level };
+    let found = routes(&[
+        "log = stderr Warning\nlog = file:/var/log/dog\\watch debug\nlog = syslog\nlog.a = syslog:/run/log error\n\
+                         log.daemon = stderr\nloglevel.a = critical\nlog_max_size = 1M",
+    ]);
+    let expected = [
+        route(None, Target::Stderr, Some(Level::Warning)),
+        route(None, Target::File(b"/var/log/dog\\watch".to_vec()), Some(Level::Debug)),
+        route(None, Target::Syslog(b"/dev/log".to_vec()), None),
+        route(Some("a"), Target::Syslog(b"/run/log".to_vec()), Some(Level::Error)),
+        route(Some("daemon"), Target::Stderr, None),
+    ];
+    assert_eq!(found.routes, expected);
+    assert_eq!((found.levels, found.max_size), (vec![("a".to_owned(), Level::Critical)], Some(1 << 20)));
+    assert_eq!(routes(&[""]), Routes::default());
+    // What only adds to it leaves the default as it is.
+    let added = routes(&["log.a = file:/a"]).routes;
+    assert_eq!(added, [route(Some("a"), Target::File(b"/a".to_vec()), None), route(None, Target::Stderr, None)]);
+}
+
+/// Those of one file add up, also from several sections; a later file's replace them, each name by itself.
+#[test]
+fn logs_of_a_later_file_replace_those_of_earlier_ones() {
+    let file = |name: &str| Target::File(name.as_bytes().to_vec());
+    let targets = |routes: Routes| routes.routes.into_iter().map(|route| route.target).collect::<Vec<_>>();
+    let one = "log = file:/1\nlog.a = file:/2\n[daemon]\nlog = file:/3\nlog.daemon = file:/4";
+    assert_eq!(targets(routes(&[one])), ["/1", "/2", "/3", "/4"].map(file));
+    assert_eq!(targets(routes(&[one, "log = file:/5\nlog = file:/1"])), ["/2", "/4", "/5", "/1"].map(file));
+    assert_eq!(targets(routes(&[one, "log.a = file:/6", "max_jobs = 1"])), ["/1", "/3", "/4", "/6"].map(file));
+    let levels = routes(&["loglevel.a = error", "loglevel.a = debug"]);
+    assert_eq!(levels.least("a"), Level::Debug, "the later one wins");
+    assert_eq!(routes(&["log_max_size = 1M", "log = stderr"]).max_size, Some(1 << 20));
+}
+
+/// What nobody wants is not even made.
+#[test]
+fn schedulers_and_daemon_make_notes_of_what_somebody_wants() {
+    let with = |daemon: &str| {
+        let config = good(&format!("[daemon]\n{daemon}\n{}", with_scheduler("cmd = x")));
+        let debugging = config.clone().debugging();
+        assert_eq!((debugging.level, debugging.schedulers[0].rules.notes), (Level::Debug, Level::Debug));
+        assert_eq!(debugging.logs.level_at(&Target::Stderr, "a"), Some(Level::Debug));
+        (config.schedulers[0].rules.notes, config.level)
+    };
+    assert_eq!(with("log = stderr warning"), (Level::Warning, Level::Warning));
+    assert_eq!(with("log = stderr warning\nlog = file:/x error"), (Level::Warning, Level::Warning));
+    assert_eq!(with("log = stderr warning\nlog.a = file:/x debug"), (Level::Debug, Level::Warning));
+    assert_eq!(with("log = stderr warning\nlog.a = file:/x debug\nloglevel.a = error"), (Level::Error, Level::Warning));
+    assert_eq!(with("log = stderr\nloglevel.daemon = critical"), (Level::Info, Level::Critical));
 }
 
 /// Any bytes give values or complaints; a seed is printed if one does worse.

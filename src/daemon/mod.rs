@@ -249,9 +249,7 @@ impl Daemon {
         if let Some(fd) = self.mounts.file() {
             poll.add(fd, Interest::Priority, Token::Mounts);
         }
-        if let Some(fd) = self.log.blocked_on() {
-            poll.add(fd, Interest::Write, Token::Log);
-        }
+        self.log.blocked_on().for_each(|fd| poll.add(fd, Interest::Write, Token::Log));
         for (number, fd) in self.children.outputs.fds() {
             poll.add(fd, Interest::Read, Token::Output(number));
         }
@@ -264,7 +262,10 @@ impl Daemon {
             match signal {
                 Signal::Child => self.children.ended = true,
                 Signal::Term | Signal::Int => self.asked_to_end(signal),
-                Signal::Hup => self.reload_asked = true,
+                Signal::Hup => {
+                    self.log.reopen();
+                    self.reload_asked = true;
+                }
                 Signal::Usr1 => self.write_status(),
                 Signal::Other(_) => {}
             }

@@ -35,7 +35,8 @@ impl Daemon {
             return;
         }
         let refused = match self.origin.load() {
-            Ok((config, warnings)) => match permitted(&config) {
+            Ok((config, warnings)) => match permitted(&config).and_then(|()| self.log.reconfigure(config.logs.clone()))
+            {
                 Ok(()) => {
                     self.say_lines(Level::Warning, &warnings);
                     return self.take_over(config);

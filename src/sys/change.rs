@@ -17,6 +17,13 @@ pub fn open_or_create(at: BorrowedFd<'_>, path: &[u8], mode: u32) -> Result<Fd, 
     terminated(path, |path| open(at, path, libc::O_RDWR | libc::O_NONBLOCK, mode))
 }
 
+/// Opens a file to append to, and creates it where there is none. A link as last component is refused (ELOOP), and nothing
+/// makes it wait: ENXIO for a FIFO that nobody reads.
+pub fn append(at: BorrowedFd<'_>, path: &[u8], mode: u32) -> Result<Fd, Errno> {
+    let how = libc::O_WRONLY | libc::O_APPEND | libc::O_NONBLOCK | libc::O_LARGEFILE;
+    terminated(path, |path| open(at, path, how, mode))
+}
+
 fn open(at: BorrowedFd<'_>, path: &CStr, how: libc::c_int, mode: u32) -> Result<Fd, Errno> {
     let flags = how | libc::O_CREAT | libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NOCTTY;
     // SAFETY: a live NUL-terminated string, and the mode that O_CREAT needs.

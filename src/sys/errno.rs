@@ -12,6 +12,8 @@ impl Errno {
     pub const EACCES: Errno = Errno(libc::EACCES);
     /// Would block: nothing to read, or no room to write.
     pub const EAGAIN: Errno = Errno(libc::EAGAIN);
+    /// The user's share of the disk is used up.
+    pub const EDQUOT: Errno = Errno(libc::EDQUOT);
     /// No such child.
     pub const ECHILD: Errno = Errno(libc::ECHILD);
     /// A call was interrupted by a signal.
@@ -26,8 +28,12 @@ impl Errno {
     pub const ELOOP: Errno = Errno(libc::ELOOP);
     /// No descriptor left in this process.
     pub const EMFILE: Errno = Errno(libc::EMFILE);
+    /// A message longer than the socket takes.
+    pub const EMSGSIZE: Errno = Errno(libc::EMSGSIZE);
     /// No descriptor left in the whole system.
     pub const ENFILE: Errno = Errno(libc::ENFILE);
+    /// No memory left for what is on its way.
+    pub const ENOBUFS: Errno = Errno(libc::ENOBUFS);
     /// No such file.
     pub const ENOENT: Errno = Errno(libc::ENOENT);
     /// No memory left.
@@ -44,6 +50,8 @@ impl Errno {
     pub const ENXIO: Errno = Errno(libc::ENXIO);
     /// A pipe that nobody reads any more.
     pub const EPIPE: Errno = Errno(libc::EPIPE);
+    /// A socket of another kind.
+    pub const EPROTOTYPE: Errno = Errno(libc::EPROTOTYPE);
     /// No such process.
     pub const ESRCH: Errno = Errno(libc::ESRCH);
 

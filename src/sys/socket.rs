@@ -1,14 +1,56 @@
-//! Unix datagrams (unix(7)).
+//! Unix sockets (unix(7)), as a client.
 
 use super::{Errno, Fd, gate};
 use std::os::fd::{AsFd, AsRawFd};
 
+/// How bytes travel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Each message whole, or not at all.
+    Datagram,
+    /// One after the other.
+    Stream,
+}
+
+/// The longest path of a socket in bytes: `sun_path` with a NUL at its end.
+pub const LONGEST_PATH: usize = 107;
+
 /// Sends one datagram to a socket, without waiting for room. `address` is a path, or begins with `@`: then it is the name
 /// of an abstract socket. EINVAL where it is too long.
 pub fn send_to(address: &[u8], bytes: &[u8]) -> Result<(), Errno> {
-    let flags = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
+    let socket = socket(Kind::Datagram)?;
+    let (name, len) = name(address)?;
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    // SAFETY: bytes and length are those of a live slice; so are the address and its length, which is at most its size.
+    gate::call("sendto", || unsafe {
+        let (socket, to) = (socket.as_fd().as_raw_fd(), (&raw const name).cast());
+        libc::sendto(socket, bytes.as_ptr().cast(), bytes.len(), flags, to, len)
+    })
+    .map(drop)
+}
+
+/// A socket that is connected to that of this address, non-blocking. EPROTOTYPE: that one is of the other kind;
+/// ECONNREFUSED: nobody serves it; EAGAIN: a stream's server has not accepted earlier ones yet.
+pub fn connect(address: &[u8], kind: Kind) -> Result<Fd, Errno> {
+    let socket = socket(kind)?;
+    let (name, len) = name(address)?;
+    // SAFETY: a live address and its length, which is at most its size.
+    gate::call("connect", || unsafe { libc::connect(socket.as_fd().as_raw_fd(), (&raw const name).cast(), len) })?;
+    Ok(socket)
+}
+
+fn socket(kind: Kind) -> Result<Fd, Errno> {
+    let kind = match kind {
+        Kind::Datagram => libc::SOCK_DGRAM,
+        Kind::Stream => libc::SOCK_STREAM,
+    };
+    let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
     // SAFETY: takes numbers only.
-    let socket = Fd::new(gate::call("socket", || unsafe { libc::socket(libc::AF_UNIX, flags, 0) })?);
+    gate::call("socket", || unsafe { libc::socket(libc::AF_UNIX, kind | flags, 0) }).map(Fd::new)
+}
+
+/// An address with its length.
+fn name(address: &[u8]) -> Result<(libc::sockaddr_un, libc::socklen_t), Errno> {
     // SAFETY: all bytes zero is a valid value.
     let mut name: libc::sockaddr_un = unsafe { std::mem::zeroed() };
     name.sun_family = libc::AF_UNIX as _;
@@ -21,11 +63,5 @@ pub fn send_to(address: &[u8], bytes: &[u8]) -> Result<(), Errno> {
         *first = 0;
     }
     let len = std::mem::offset_of!(libc::sockaddr_un, sun_path) + address.len();
-    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-    // SAFETY: bytes and length are those of a live slice; so are the address and its length, which is at most its size.
-    gate::call("sendto", || unsafe {
-        let (to, len) = ((&raw const name).cast(), len as libc::socklen_t);
-        libc::sendto(socket.as_fd().as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), flags, to, len)
-    })
-    .map(drop)
+    Ok((name, len as libc::socklen_t))
 }

@@ -1,12 +1,12 @@
 //! `[daemon]`, all sections of that name together.
 
-use super::values::{a_count, a_duration, a_level, a_log, one_of};
+use super::logs::Logs;
+use super::values::{a_count, a_duration, one_of};
 use crate::config::ini::Section;
-use crate::config::keys::{Reader, expected};
-use crate::config::{DAEMON, OnShutdown, Places, Scheduler};
-use crate::parts::diag::{Diagnostic, Span};
+use crate::config::keys::Reader;
+use crate::config::{OnShutdown, Places};
+use crate::parts::diag::Diagnostic;
 use crate::parts::duration::Millis;
-use crate::parts::log::Level;
 
 const SHUTDOWN_TIMEOUT: Millis = Millis(30_000);
 const MAX_JOBS: usize = 4;
@@ -18,8 +18,7 @@ pub(super) struct Daemon {
     pub(super) on_shutdown: OnShutdown,
     pub(super) max_jobs: usize,
     pub(super) places: Places,
-    level: Level,
-    levels: Vec<(String, Level, Span)>,
+    pub(super) logs: Logs,
 }
 
 pub(super) fn daemon<'a>(sections: impl Iterator<Item = &'a Section>, complaints: &mut Vec<Diagnostic>) -> Daemon {
@@ -28,8 +27,7 @@ pub(super) fn daemon<'a>(sections: impl Iterator<Item = &'a Section>, complaints
         on_shutdown: OnShutdown::default(),
         max_jobs: MAX_JOBS,
         places: Places::default(),
-        level: Level::Info,
-        levels: Vec::new(),
+        logs: Logs::default(),
     };
     for section in sections {
         let mut reader = Reader::new(section, complaints);
@@ -44,41 +42,7 @@ pub(super) fn daemon<'a>(sections: impl Iterator<Item = &'a Section>, complaints
         }
         let places = Places { state: reader.path("state_dir"), run: reader.path("run_dir") };
         daemon.places = places.or(daemon.places);
-        if let Some(level) = reader.value("log", a_log) {
-            daemon.level = level;
-        }
-        for entry in reader.entries("log").skip(1) {
-            let complaint = Diagnostic::error(entry.value_span.clone(), "standard error is the log already");
-            reader.complain(complaint.help("write one line log = stderr LEVEL"));
-        }
-        for entry in &section.entries {
-            let Some(name) = entry.key.strip_prefix("loglevel.").filter(|name| !name.is_empty()) else { continue };
-            match a_level(&entry.text()) {
-                Ok(level) => daemon.levels.push((name.to_owned(), level, entry.key_span.clone())),
-                Err(right) => {
-                    let message = format!("\"{}\" is no level", entry.text());
-                    reader.complain(Diagnostic::error(entry.value_span.clone(), message).help(right));
-                }
-            }
-        }
+        daemon.logs.read(section, &mut reader);
     }
     daemon
-}
-
-impl Daemon {
-    /// The least level that is logged under a name; later sections win.
-    pub(super) fn level_of(&self, logname: &str) -> Level {
-        let own = self.levels.iter().rev().find(|(name, ..)| name == logname);
-        own.map_or(self.level, |(_, level, _)| *level)
-    }
-
-    /// Warns of levels for names under which nobody logs.
-    pub(super) fn check_names(&self, schedulers: &[Scheduler], complaints: &mut Vec<Diagnostic>) {
-        let mut known: Vec<&str> = schedulers.iter().map(|scheduler| scheduler.logname.as_str()).collect();
-        known.push(DAEMON);
-        for (name, _, span) in self.levels.iter().filter(|(name, ..)| !known.contains(&name.as_str())) {
-            let warning = Diagnostic::warning(span.clone(), format!("nothing is logged under the name \"{name}\""));
-            complaints.push(warning.help(expected(name, &known)));
-        }
-    }
 }

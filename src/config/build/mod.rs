@@ -1,6 +1,7 @@
 //! Sections into values: names are resolved to numbers, and every value is checked.
 
 mod daemon;
+mod logs;
 mod map;
 mod scheduler;
 mod together;
@@ -40,10 +41,12 @@ pub fn build(sources: &[Source], accounts: &Accounts, complaints: &mut Vec<Diagn
     unique(&sections, complaints);
     let of = |wanted: Kind| sections.iter().filter(move |(kind, _)| *kind == wanted).map(|(_, section)| section);
     let daemon = daemon(of(Kind::Daemon), complaints);
+    let logs = daemon.logs.routes();
     let names: Vec<&str> = of(Kind::Scheduler).map(|section| section.name.as_str()).collect();
-    let surroundings = Surroundings { daemon: &daemon, names: &names, accounts };
+    let surroundings = Surroundings { logs: &logs, names: &names, accounts };
     let schedulers: Vec<Scheduler> = of(Kind::Scheduler).map(|s| scheduler(s, &surroundings, complaints)).collect();
-    daemon.check_names(&schedulers, complaints);
+    let lognames: Vec<&str> = schedulers.iter().map(|scheduler| scheduler.logname.as_str()).chain([DAEMON]).collect();
+    daemon.logs.check_names(&lognames, complaints);
     let chosen: Vec<(&Section, &Scheduler)> = of(Kind::Scheduler).zip(&schedulers).collect();
     together::refuse_cycles(&chosen, complaints);
     let maps: Vec<EventMap> = of(Kind::EventMap).map(|section| event_map(section, &names, complaints)).collect();
@@ -54,10 +57,10 @@ pub fn build(sources: &[Source], accounts: &Accounts, complaints: &mut Vec<Diagn
         let warning = Diagnostic::warning(Span::new(0, 0..0), "there is no watch: nothing will happen");
         complaints.push(warning.help("add a section [watch NAME] with path = and event_map ="));
     }
-    let level = daemon.level_of(DAEMON);
+    let level = logs.least(DAEMON);
     let schedulers = schedulers.into_iter().map(Rc::new).collect();
     let daemon::Daemon { shutdown_timeout, on_shutdown, max_jobs, places, .. } = daemon;
-    Config { shutdown_timeout, on_shutdown, max_jobs, places, level, schedulers, maps, watches }
+    Config { shutdown_timeout, on_shutdown, max_jobs, places, logs, level, schedulers, maps, watches }
 }
 
 /// pyinotifyd's configuration is a Python program, which its users may try first.

@@ -1,6 +1,5 @@
 //! `[scheduler NAME]`: what decides about its tasks, and what they do.
 
-use super::daemon::Daemon;
 use super::values::{a_boolean, a_count, a_duration, a_word, one_of};
 use crate::config::Scheduler;
 use crate::config::ini::{Entry, Section};
@@ -9,11 +8,12 @@ use crate::engine::task::{self, OnBusy, SchedulerId};
 use crate::jobs::command::{Command, Line, Output, shell, words};
 use crate::parts::accounts::{Account, Accounts};
 use crate::parts::diag::Diagnostic;
+use crate::parts::log::Routes;
 use crate::parts::template::{Template, braces};
 
 /// What a scheduler's words may refer to.
 pub(super) struct Surroundings<'a> {
-    pub(super) daemon: &'a Daemon,
+    pub(super) logs: &'a Routes,
     /// All schedulers; their place is their number.
     pub(super) names: &'a [&'a str],
     pub(super) accounts: &'a Accounts,
@@ -39,7 +39,7 @@ pub(super) fn scheduler(
         max_jobs: reader.value("max_jobs", a_count).unwrap_or(usize::MAX),
         then: reader.value("then", |name| surroundings.scheduler(name)),
         on_failure: reader.value("on_failure", |name| surroundings.scheduler(name)),
-        notes: surroundings.daemon.level_of(&logname),
+        notes: surroundings.logs.least(&logname),
     };
     if !rules.files && !rules.dirs {
         reader.section_error("neither files nor directories count", "set files = yes or dirs = yes");

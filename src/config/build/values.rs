@@ -32,12 +32,14 @@ pub(super) fn a_level(text: &str) -> Result<Level, String> {
     log::level(text).ok_or_else(|| expected(text, &LEVELS.map(|(_, name, _)| name)))
 }
 
-pub(super) fn a_log(text: &str) -> Result<Level, String> {
-    match text.split_ascii_whitespace().collect::<Vec<_>>()[..] {
-        ["stderr", level] => a_level(level),
-        ["stderr"] => Ok(Level::Info),
-        _ => Err("write stderr, and a level if it is not INFO".to_owned()),
-    }
+pub(super) fn a_size(text: &str) -> Result<u64, String> {
+    let units = [("K", 1 << 10), ("M", 1 << 20), ("G", 1 << 30)];
+    let unit = units.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, *factor)));
+    let (digits, factor) = unit.unwrap_or((text, 1));
+    let number = digits.parse::<u64>().ok().filter(|_| !digits.starts_with('+'));
+    number
+        .and_then(|number| number.checked_mul(factor))
+        .ok_or_else(|| "a size is one integer with K, M or G; without it, bytes".to_owned())
 }
 
 pub(super) fn a_word(text: &str) -> Result<String, String> {

@@ -1,16 +1,20 @@
-//! The log never blocks the daemon, whoever reads it or does not.
+//! The log never blocks the daemon, whoever reads it or does not: here standard error, in the other files the other targets.
 
+#[path = "../common/mod.rs"]
 mod common;
+mod file;
+mod syslog;
 
-use common::{Scratch, comes_true, dogwatch, wait_until};
+use common::{Daemon, Scratch, comes_true, dogwatch, wait_until};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A daemon whose standard error the test holds, killed in the end.
 struct Guard(Child);
@@ -25,19 +29,50 @@ impl Drop for Guard {
 const CONFIG: &str = "[scheduler run]\ncmd = echo {name} >>@DIR/ran\n[event_map m]\nIN_CLOSE_WRITE = run\n\
                       [watch w]\npath = @SRC\nevent_map = m\n";
 
-/// Starts a debugging daemon that logs to `stderr`; the directory is watched once a first file has had its command.
+/// Starts a debugging daemon that logs to `stderr`.
 fn start(scratch: &Scratch, stderr: impl Into<Stdio>) -> Guard {
     let config = scratch.config(CONFIG);
     let mut command = dogwatch();
     command.args(["daemon", "-d", "-c"]).arg(config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
     let daemon = Guard(scratch.places(&mut command).spawn().unwrap());
+    await_commands(scratch);
+    daemon
+}
+
+/// The directory is watched once a first file has had its command.
+fn await_commands(scratch: &Scratch) {
     let mut n = 0;
     wait_until("the daemon runs commands", || {
         n += 1;
         fs::write(scratch.src().join(format!("first{n}")), "x").unwrap();
         scratch.path("ran").exists()
     });
+}
+
+/// The same with the routes in `[daemon]`; standard error goes to the scratch directory's file `log`.
+fn start_with_logs(scratch: &Scratch, logs: &str) -> Daemon {
+    let config = scratch.config(&format!("[daemon]\n{logs}\n{CONFIG}"));
+    let daemon = scratch.spawn(dogwatch().args(["daemon", "-c"]).arg(config));
+    await_commands(scratch);
     daemon
+}
+
+/// The time that it has had, and how often it has waited, do not change: nothing keeps it busy.
+fn await_rest(daemon: &Daemon) {
+    let look = || {
+        let read = |name| fs::read_to_string(format!("/proc/{}/{name}", daemon.pid())).unwrap();
+        let times = read("stat").rsplit(')').next().unwrap().split(' ').skip(12).take(2).collect::<String>();
+        let status = read("status");
+        times + &status.lines().filter(|line| line.contains("ctxt_switches")).collect::<String>()
+    };
+    let (mut before, mut since) = (look(), Instant::now());
+    wait_until("it rests", || {
+        let now = look();
+        if now != before {
+            (before, since) = (now, Instant::now());
+        }
+        since.elapsed() > Duration::from_millis(500)
+    });
 }
 
 /// More lines than any pipe and buffer holds, then a command that must run all the same.
@@ -133,6 +168,11 @@ fn a_full_disk_does_not_end_the_daemon() {
 /// The disk is full for a while: the lost lines are counted right, and no line runs into another.
 #[test]
 fn a_disk_that_was_full_shows_whole_lines_and_the_right_count() {
+    fill_a_disk(|scratch, log| start(scratch, File::options().append(true).create(true).open(log).unwrap()));
+}
+
+/// Has `start` start a daemon with a log on a small disk, which is full for a while.
+fn fill_a_disk<D>(start: impl FnOnce(&Scratch, &Path) -> D) {
     if !common::is_root() {
         return common::skip("mounting a small tmpfs needs root");
     }
@@ -143,13 +183,13 @@ fn a_disk_that_was_full_shows_whole_lines_and_the_right_count() {
     if let Err(error) = mounted {
         return common::skip(&format!("tmpfs cannot be mounted: {error}"));
     }
-    let log = File::options().append(true).create(true).open(disk.join("log")).unwrap();
-    let text = || fs::read_to_string(disk.join("log")).unwrap_or_default();
+    let log = disk.join("log");
+    let text = || fs::read_to_string(&log).unwrap_or_default();
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        let _daemon = start(&scratch, log);
+        let _daemon = start(&scratch, &log);
         flood(&scratch);
         let full = text();
-        File::options().write(true).open(disk.join("log")).unwrap().set_len(0).unwrap();
+        File::options().write(true).open(&log).unwrap().set_len(0).unwrap();
         wait_until("the lost lines are told", || {
             fs::write(scratch.src().join("again"), "x").unwrap();
             text().contains("lines were lost")
@@ -176,12 +216,7 @@ fn closed_standard_descriptors_do_no_harm() {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", "exec \"$0\" daemon -d -c \"$1\" <&- >&- 2>&-"]).arg(env!("CARGO_BIN_EXE_dogwatch")).arg(config);
     let daemon = Guard(scratch.places(&mut shell).spawn().unwrap());
-    let mut n = 0;
-    wait_until("the daemon runs commands", || {
-        n += 1;
-        fs::write(scratch.src().join(format!("first{n}")), "x").unwrap();
-        scratch.path("ran").exists()
-    });
+    await_commands(&scratch);
     for fd in 0..3 {
         let target = fs::read_link(format!("/proc/{}/fd/{fd}", daemon.0.id())).unwrap();
         assert_eq!(target.to_str(), Some("/dev/null"));
