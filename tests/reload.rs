@@ -219,6 +219,8 @@ fn what_a_watch_says_may_change() {
     };
     let daemon = scratch.start(&watch(""));
     let flat = watched(&daemon).len();
+    reload(&scratch, &daemon, &watch("auto_add = yes"));
+    assert_eq!(watched(&daemon).len(), flat, "what is there already has not appeared");
     reload(&scratch, &daemon, &watch("rec = yes"));
     assert_eq!(watched(&daemon).len(), flat + 2);
     await_watch(&daemon, &scratch.src().join("sub/deep"));

@@ -204,7 +204,7 @@ impl Watches {
         let set = self.set_of(parent);
         let serves_the_same = match scan {
             Scan::Report => set.all_auto_add,
-            Scan::Return => (set.all_rec || set.all_auto_add) && !self.reloading,
+            Scan::Return => (set.all_rec || set.all_auto_add) && self.is_a_return(),
             Scan::None | Scan::Watch | Scan::List | Scan::First | Scan::Recent => set.all_rec,
         };
         if serves_the_same {
@@ -233,6 +233,11 @@ impl Watches {
         }
     }
 
+    /// Whether what [`Scan::Return`] finds has come back, and so has appeared; else it is met for the first time.
+    fn is_a_return(&self) -> bool {
+        self.started && !self.reloading
+    }
+
     /// What a directory of this name serves for its parent's sake: the watches that also want the directories in it,
     /// those found at the start or those that appear; and patterns that it matches.
     pub(super) fn inherited(&self, parent: NodeId, name: &[u8], scan: Scan) -> Roots {
@@ -242,7 +247,7 @@ impl Watches {
         let wants = |id: &RootId| {
             included(*id).is_some_and(|watch| match scan {
                 Scan::Report => watch.auto_add,
-                Scan::Return => (watch.rec || watch.auto_add) && self.replays(*id),
+                Scan::Return => (watch.rec || (watch.auto_add && self.is_a_return())) && self.replays(*id),
                 Scan::None | Scan::Watch | Scan::List | Scan::First | Scan::Recent => watch.rec,
             })
         };
@@ -257,9 +262,11 @@ impl Watches {
     pub(super) fn recover(&mut self) {
         self.recovering = true;
         self.tree.forget_met();
+        // Before all has been scanned once, an unknown directory is not new, and what is there is still to be told.
+        let scan = if self.is_a_return() { Scan::Recent } else { Scan::Return };
         // In this order the roots come last onto the stack, and each is met before what lies below.
         for node in self.anchors(ROOT) {
-            self.want(node, if self.serves(node) { Scan::Recent } else { Scan::Watch });
+            self.want(node, if self.serves(node) { scan } else { Scan::Watch });
         }
     }
 

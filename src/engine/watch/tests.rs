@@ -8,6 +8,8 @@ use crate::sys::inotify::Record;
 struct Rig {
     watches: Watches,
     next_wd: i32,
+    /// Whether what is found has changed just now.
+    recent: bool,
 }
 
 fn watch(path: &str, map: MapId, rec: bool, auto_add: bool) -> Watch {
@@ -19,10 +21,14 @@ type Seen = Vec<(Mask, String, Vec<MapId>)>;
 impl Rig {
     /// Every root is a directory; `tree` lists the directories below that are there at the start.
     fn new(watches: &[Watch], tree: &[(&str, &[&str])]) -> Rig {
-        let mut rig = Rig { watches: Watches::new(watches, Mask::CLOSE_WRITE, 7), next_wd: 1 };
+        let mut rig = Rig::unscanned(watches);
         let seen = rig.scan(|path| tree.iter().find(|(dir, _)| *dir == path).map_or(&[][..], |(_, names)| names));
         assert_eq!(seen, [], "nothing is reported at the start");
         rig
+    }
+
+    fn unscanned(watches: &[Watch]) -> Rig {
+        Rig { watches: Watches::new(watches, Mask::CLOSE_WRITE, 7), next_wd: 1, recent: true }
     }
 
     /// Performs all scans; names that end with `/` are directories.
@@ -37,7 +43,7 @@ impl Rig {
                 for name in listing(&path) {
                     let kind = if name.ends_with('/') { Kind::Directory } else { Kind::File };
                     let name = name.trim_end_matches('/').as_bytes();
-                    let found = Found { name, kind, written_to: false, recent: true };
+                    let found = Found { name, kind, written_to: false, recent: self.recent };
                     self.watches.entry(node, scan, found, &mut note(&mut seen));
                 }
             }
@@ -488,7 +494,11 @@ fn excluded_directories_are_not_entered_and_excluded_files_do_not_count() {
 
 #[test]
 fn a_file_is_served_by_its_directory() {
-    let mut rig = Rig { watches: Watches::new(&[watch("/etc/motd", 0, false, false)], Mask::default(), 1), next_wd: 1 };
+    let mut rig = Rig {
+        watches: Watches::new(&[watch("/etc/motd", 0, false, false)], Mask::default(), 1),
+        next_wd: 1,
+        recent: true,
+    };
     rig.scan_but("/etc/motd", Errno::ENOTDIR);
     assert_eq!(rig.in_dir("/etc", Mask::CLOSE_WRITE, "motd"), [event(Mask::CLOSE_WRITE, "/etc/motd")]);
     assert_eq!(rig.in_dir("/etc", Mask::CLOSE_WRITE, "passwd"), []);
@@ -761,4 +771,43 @@ fn a_listing_is_not_over_because_another_directory_is_watched() {
     rig.record(s, Mask::MOVED_TO.with(Mask::ISDIR), 5, "b");
     let found = rig.node("/s/b").unwrap();
     assert!(std::iter::from_fn(|| rig.watches.next_scan()).any(|next| next == (found, Scan::Report)));
+}
+
+/// Events are lost before all has been scanned for the first time: what is there already is told all the same to whoever wants
+/// to know it, and nobody takes it for new.
+#[test]
+fn an_overflow_during_the_first_scan_hides_nothing_and_makes_nothing_new() {
+    let listing = |path: &str| match path {
+        "/s" => &["old", "sub/"][..],
+        "/s/sub" => &["f"],
+        _ => &[],
+    };
+    for before_all in [true, false] {
+        let wants = Watch { existing: true, ..watch("/s", 0, true, false) };
+        let mut rig = Rig::unscanned(&[wants, watch("/s", 1, true, true), watch("/s", 2, false, true)]);
+        rig.recent = false;
+        let mut seen = Seen::new();
+        if !before_all {
+            // Some of it has been scanned: the root, but not what is in it.
+            while let Some((node, scan)) = rig.watches.next_scan() {
+                let wd = Wd(rig.next_wd);
+                rig.next_wd += 1;
+                rig.watches.watched(node, wd, scan, true);
+                if rig.watches.tree().path(node, b"") == b"/s" {
+                    let found = Found { name: b"sub", kind: Kind::Directory, written_to: false, recent: false };
+                    rig.watches.entry(node, scan, found, &mut note(&mut seen));
+                    break;
+                }
+            }
+        }
+        seen.extend(rig.record(Wd::OVERFLOW, Mask::Q_OVERFLOW, 0, ""));
+        seen.extend(rig.scan(listing));
+        let told =
+            |map: MapId| seen.iter().filter(move |(mask, _, maps)| !mask.any(Mask::Q_OVERFLOW) && maps.contains(&map));
+        let paths: std::collections::BTreeSet<&str> = told(0).map(|(_, path, _)| path.as_str()).collect();
+        assert!(paths.contains("/s/old") && paths.contains("/s/sub/f"), "{paths:?}");
+        assert_eq!(told(1).chain(told(2)).count(), 0, "{seen:?}");
+        let sub = rig.node("/s/sub").unwrap();
+        assert_eq!(rig.watches.maps(sub), [0, 1], "without rec, what was there before does not count");
+    }
 }
