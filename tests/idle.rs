@@ -63,3 +63,23 @@ fn an_idle_daemon_makes_no_system_call() {
     fs::write(scratch.src().join("g"), "x").unwrap();
     daemon.await_log("g: done");
 }
+
+/// Delays go on while the machine is suspended: the one timer is on CLOCK_BOOTTIME (7), not on CLOCK_MONOTONIC (1), and
+/// nothing else is waited for by time (ppoll has no timeout, as the trace above shows).
+#[test]
+fn delays_are_on_the_boot_clock() {
+    let scratch = Scratch::new();
+    let daemon = scratch.start(
+        "[scheduler run]\ncmd = :\ndelay = 1h\n[event_map m]\nIN_CLOSE_WRITE = run\n[watch w]\npath = @SRC\nevent_map = m\n",
+    );
+    fs::write(scratch.src().join("f"), "x").unwrap();
+    daemon.await_log("f: scheduled");
+    let infos = fs::read_dir(format!("/proc/{}/fdinfo", daemon.pid())).unwrap();
+    let infos: Vec<String> = infos.filter_map(|info| fs::read_to_string(info.unwrap().path()).ok()).collect();
+    let timers: Vec<&String> = infos.iter().filter(|info| info.contains("clockid:")).collect();
+    let [timer] = timers[..] else { panic!("one timer: {timers:?}") };
+    assert!(timer.contains("clockid: 7\n"), "{timer}");
+    let left = timer.lines().find_map(|line| line.strip_prefix("it_value: (")).unwrap();
+    let seconds: u64 = left.split(',').next().unwrap().parse().unwrap();
+    assert!((3_500..=3_600).contains(&seconds), "it is armed for the task: {timer}");
+}

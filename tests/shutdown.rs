@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Scratch, comes_true, dogwatch, wait_until};
+use common::{Scratch, comes_true, dogwatch, is_root, skip, wait_until};
 use rustix::process::{Pid, Signal, test_kill_process};
 use std::fs;
 use std::time::Duration;
@@ -202,4 +202,33 @@ fn the_daemon_ends_when_nothing_is_pending() {
     daemon.signal(Signal::TERM);
     assert!(comes_true(Duration::from_secs(30), || daemon.log().ends_with("daemon: ended\n")));
     assert_eq!(daemon.wait().code(), Some(0));
+}
+
+/// The first process of a pid namespace: what commands leave behind is its child then, and must not stay a zombie.
+#[test]
+fn as_pid_1_it_reaps_whoever_it_inherits() {
+    if !is_root() {
+        return skip("only root can make a pid namespace");
+    }
+    let scratch = Scratch::new();
+    let job = "cmd = (sleep 0.2; echo x >>@DIR/orphans) & :";
+    let config = scratch.config(&config("", job, "IN_CLOSE_WRITE = run"));
+    let mut unshare = std::process::Command::new("unshare");
+    unshare.args(["--pid", "--fork", "--kill-child", "--mount-proc"]).arg(env!("CARGO_BIN_EXE_dogwatch"));
+    let daemon = scratch.start_with(unshare.arg("daemon").arg("-c").arg(config));
+    for n in 0..20 {
+        fs::write(scratch.src().join(format!("f{n}")), "x").unwrap();
+    }
+    wait_until("all orphans have ended", || scratch.read("orphans").lines().count() == 20);
+    let child = || {
+        let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", daemon.pid())).unwrap();
+        children.split_ascii_whitespace().next().map(str::to_owned)
+    };
+    let pid = child().expect("the daemon in its namespace");
+    let left = || fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    assert!(comes_true(Duration::from_secs(20), || left().trim().is_empty()), "zombies: {}", left());
+    wait_until("all have been told", || daemon.log().matches(": done").count() == 20);
+    let inner = Pid::from_raw(pid.parse().unwrap()).unwrap();
+    rustix::process::kill_process(inner, Signal::TERM).unwrap();
+    daemon.await_log("ended");
 }

@@ -17,7 +17,7 @@ use crate::sys::clock::{self, Tick};
 use crate::sys::process::Pid;
 use crate::sys::signal::{self, Order};
 use crate::sys::spawn::{self, Exit};
-use crate::sys::{Errno, fd};
+use crate::sys::{Errno, fd, process};
 use output::Outputs;
 use std::os::fd::AsFd;
 use std::rc::Rc;
@@ -134,7 +134,24 @@ impl Daemon {
                 }
             }
         }
+        if process::id() == 1 {
+            self.reap_strangers();
+        }
         result
+    }
+
+    /// The first process of a namespace inherits what others leave behind.
+    fn reap_strangers(&mut self) {
+        while let Ok(Some(pid)) = spawn::any_ended() {
+            if self.children.running.iter().any(|child| child.pid == pid) {
+                // It has ended since it was looked at.
+                self.children.ended = true;
+                return;
+            }
+            if spawn::reap(pid).is_err() {
+                return;
+            }
+        }
     }
 
     fn ended(&mut self, child: &Child, exit: Exit) {

@@ -113,6 +113,20 @@ fn wait4(pid: Pid, options: libc::c_int) -> Result<Option<Exit>, Errno> {
     }))
 }
 
+/// A child that has ended and waits to be reaped, whoever started it (waitid(2), WNOWAIT).
+pub fn any_ended() -> Result<Option<Pid>, Errno> {
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    let how = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: writes into a live structure of the call's own type.
+    match gate::call("waitid", || unsafe { libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), how) }) {
+        // SAFETY: all bytes were zeroed, which is a valid value of this struct, then the kernel filled it; if nobody has
+        // ended, its pid is still 0.
+        Ok(_) => Ok(Pid::new(unsafe { info.assume_init().si_pid() })),
+        Err(Errno::ECHILD) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
 fn pointers(strings: &[CString]) -> Vec<*mut c_char> {
     strings.iter().map(|string| string.as_ptr().cast_mut()).chain([std::ptr::null_mut()]).collect()
 }
