@@ -3,8 +3,8 @@
 //! Time: a tree of 50,000 directories on the file system of TMPDIR, in turn watched by a bare walk in this process and
 //! by the release binary, from before it is spawned until it says that it is ready. Both find the kernel's caches warm.
 //! Memory: the engine's own tree of 100,000 directories and more, fed as the daemon feeds it, counted by an allocator.
-#![allow(unsafe_code, reason = "a global allocator is unsafe to write")]
 
+mod counting;
 // Whole floors, for what the tree needs is spread over them; most of the rest is not used here.
 #[allow(dead_code, unused_imports)]
 #[path = "../src/engine/mod.rs"]
@@ -22,7 +22,6 @@ use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::fs::{CWD, FileType, Mode, OFlags, RawDir, openat, statfs};
 use rustix::param::clock_ticks_per_second;
 use rustix::process::{chdir, fchdir};
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::CStr;
 use std::fs;
 use std::hint::black_box;
@@ -30,7 +29,6 @@ use std::io::{BufRead, BufReader, Write};
 use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Instant;
 use sys::fs::Kind;
 use sys::inotify::{Mask, Wd};
@@ -57,42 +55,6 @@ fn verdict(value: f64, goal: f64) -> String {
 
 // Memory.
 
-/// Live bytes, and the most that were live. A reallocation counts as done in place: blocks that are large enough to
-/// matter are moved by the kernel, page by page, and never exist twice (mremap(2), in glibc and musl).
-struct Counting;
-
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-fn count(more: usize, less: usize) {
-    let live = LIVE.fetch_add(more.wrapping_sub(less), Relaxed).wrapping_add(more).wrapping_sub(less);
-    PEAK.fetch_max(live, Relaxed);
-}
-
-// SAFETY: every call is handed to the system's allocator as it is, which keeps the contract; counting allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size(), 0);
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        count(0, layout.size());
-        // SAFETY: the caller's promise is passed on; the block is the system allocator's, as all are.
-        unsafe { System.dealloc(place, layout) }
-    }
-
-    unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(size, layout.size());
-        // SAFETY: as above.
-        unsafe { System.realloc(place, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
 /// Trees that exist nowhere: how many directories one of each level has at the most.
 const SHAPES: [(&str, &[usize]); 2] = [("70 x 20 x 100", &[70, 20, 100]), ("all in one directory", &[usize::MAX])];
 
@@ -104,8 +66,8 @@ fn grow(directories: usize, fans: &[usize]) -> [f64; 3] {
     let (paths, depth_of_root) = (vec![b"/srv/tree"[..].into()], 2);
     let watch = [Watch { paths, map: 0, rec: true, auto_add: true, existing: false, exclude: Vec::new() }];
     let no_events = &mut |_: &mut Tree, _: &Event<'_>| {};
-    let before = LIVE.load(Relaxed);
-    PEAK.store(before, Relaxed);
+    let before = counting::live();
+    counting::forget_peak();
     let start = Instant::now();
     let mut watches = Watches::new(&watch, Mask::CLOSE_WRITE, random.u64(..));
     while let Some((node, scan)) = watches.next_scan() {
@@ -128,7 +90,7 @@ fn grow(directories: usize, fans: &[usize]) -> [f64; 3] {
     // The daemon counts them when it is ready: what that takes is part of the peak.
     assert_eq!(watches.watched_directories(), directories, "the engine watches others than it was shown");
     let each = |bytes: usize| (bytes - before - names) as f64 / directories as f64;
-    let cost = [each(LIVE.load(Relaxed)), each(PEAK.load(Relaxed)), ns / directories as f64];
+    let cost = [each(counting::live()), each(counting::peak()), ns / directories as f64];
     drop(black_box(watches));
     cost
 }

@@ -7,6 +7,7 @@
 mod format;
 
 use super::Daemon;
+use super::shutdown::Phase;
 use crate::config::OnShutdown;
 use crate::engine::task::{About, Saved, SchedulerId};
 use crate::parts::diag::Failure;
@@ -32,6 +33,8 @@ pub struct Keeping {
     unread: bool,
     /// There is a file.
     written: bool,
+    /// What was kept aside when it was written, by [`crate::engine::task::Tasks::parkings`].
+    state: Option<u64>,
 }
 
 impl Daemon {
@@ -53,7 +56,9 @@ impl Daemon {
         match read {
             Ok(None) => {}
             Ok(Some((dir, text))) => match Pending::check(text) {
-                Ok(pending) => self.keeping = Keeping { read: Some(pending), unread: false, written: true },
+                Ok(pending) => {
+                    self.keeping = Keeping { read: Some(pending), unread: false, written: true, state: None }
+                }
                 Err(wrong) => {
                     let failure = failure("take up the tasks of", &path, wrong);
                     let kept = match change::rename(dir.as_fd(), PENDING, BROKEN) {
@@ -106,6 +111,10 @@ impl Daemon {
     /// Writes what is kept aside, if there is any.
     pub fn save_tasks(&mut self) {
         let Some(path) = self.presence.wishes.places.state.clone() else { return };
+        let state = Some(self.engine.tasks().parkings);
+        if self.keeping.written && self.keeping.state == state && self.phase != Phase::Hasty {
+            return;
+        }
         let wait = |due: Tick| Millis(due.0.saturating_sub(self.now.0));
         let names: Vec<String> = self.config.schedulers.iter().map(|scheduler| scheduler.name.clone()).collect();
         let mut count = 0_usize;
@@ -126,7 +135,7 @@ impl Daemon {
         });
         match published {
             Ok(()) => {
-                self.keeping.written = true;
+                (self.keeping.written, self.keeping.state) = (true, state);
                 self.say(Level::Info, format_args!("saved {count} tasks for the next start"));
             }
             Err(failure) => self.say(Level::Error, format_args!("{failure}; {count} tasks are not saved")),

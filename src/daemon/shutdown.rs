@@ -40,11 +40,11 @@ impl Daemon {
         if self.phase != Phase::Running {
             let left = self.engine.tasks().len();
             self.say(Level::Warning, format_args!("{name} again: ends at once, with {left} tasks left"));
+            self.phase = Phase::Hasty;
             self.engine.give_up();
             self.perform_effects();
             self.conclude();
             self.stop_all();
-            self.phase = Phase::Hasty;
             return;
         }
         // A service manager that does not hear it will see it.

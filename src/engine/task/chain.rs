@@ -55,8 +55,13 @@ impl Tasks {
         };
         let Some(to) = to else { return };
         let (mask, node, name) = (ended.mask, NodeId(ended.node), ended.name.clone());
-        let mut cause =
-            Cause { mask, dir: node, name: &name, source: ended.source.clone(), from_scan: ended.from_scan };
+        let mut cause = Cause {
+            mask,
+            dir: node,
+            name: &name,
+            source: ended.source.as_deref().cloned(),
+            from_scan: ended.from_scan,
+        };
         if let Some((dir, name)) = result.and_then(|path| place(tree, path)) {
             let old = tree.path(node, cause.name);
             cause = Cause { mask, dir, name, source: Some(old.into()), from_scan: false };

@@ -58,6 +58,7 @@ impl Tasks {
     fn park(&mut self, tree: &Tree, at: u32, due: u64, effects: &mut Vec<Effect>) {
         self.take_out(at);
         self.parked += 1;
+        self.parkings += 1;
         self.slab.set_state(at, State::Parked(due));
         self.note(tree, at, What::Kept, effects);
     }

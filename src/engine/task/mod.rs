@@ -122,6 +122,8 @@ pub struct Tasks {
     draining: Option<Draining>,
     /// How many are kept aside to be saved.
     parked: usize,
+    /// How often that has changed.
+    pub parkings: u64,
     /// How many are left of those that were saved.
     restored: usize,
     /// How many have been cancelled before they started.
@@ -150,6 +152,7 @@ impl Tasks {
             max_jobs,
             draining: None,
             parked: 0,
+            parkings: 0,
             restored: 0,
             cancelled: 0,
         }
@@ -216,7 +219,8 @@ impl Tasks {
         if spec.on_busy == OnBusy::Skip && matches!(state, State::Running { .. }) {
             return self.note(tree, at, What::Skipped, effects);
         }
-        (task.mask, task.source, task.from_scan) = (cause.mask, cause.source.clone(), cause.from_scan);
+        (task.mask, task.from_scan) = (cause.mask, cause.from_scan);
+        task.source = cause.source.clone().map(Box::new);
         if state == State::New {
             task.mark = now.0 as u32;
         }

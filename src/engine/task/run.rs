@@ -25,7 +25,10 @@ impl Tasks {
             State::Delayed(timer) => drop(self.wheel.cancel(timer)),
             State::Queued(turn) => self.turns.remove(scheduler, turn),
             State::Running { .. } => self.turns.runs(scheduler, false),
-            State::Parked(_) => self.parked -= 1,
+            State::Parked(_) => {
+                self.parked -= 1;
+                self.parkings += 1;
+            }
             State::New => {}
         }
         self.slab.set_state(at, State::New);

@@ -34,7 +34,8 @@ pub struct Task {
     pub id: u64,
     pub state: State,
     pub name: Box<[u8]>,
-    pub source: Option<Box<[u8]>>,
+    /// Few have one, and twice boxed it takes half as much in those that have none.
+    pub source: Option<Box<Box<[u8]>>>,
     pub node: u32,
     next: u32,
     prev: u32,
@@ -58,7 +59,7 @@ impl Task {
             id: self.id,
             mask: self.mask,
             path,
-            source: self.source.clone(),
+            source: self.source.as_deref().cloned(),
             from_scan: self.from_scan,
         }
     }
