@@ -108,6 +108,12 @@ fn wrong_values_are_errors_at_the_value() {
         ("exec = x a\\", "2:11: error: a backslash with nothing after it"),
         ("cmd = echo \"abc", "2:7: warning: a quote without an end: no shell will run this"),
         ("cmd = x\ndelay = \u{1b}[31m", "3:9: error: \"\\x1b[31m\" cannot be the value of \"delay\""),
+        ("cmd = x\nmax_wait = 41d", "3:12: error: \"41d\" cannot be the value of \"max_wait\""),
+        ("cmd = x\non_busy = rerum", "3:11: error: \"rerum\" cannot be the value of \"on_busy\""),
+        ("cmd = x\noutput = file", "3:10: error: \"file\" cannot be the value of \"output\""),
+        ("cmd = x\nuser = nobody", "3:8: error: \"nobody\" cannot be the value of \"user\""),
+        ("cmd = x\nthen = b", "3:8: error: \"b\" cannot be the value of \"then\""),
+        ("cmd = x\nthen = a", "3:8: error: tasks would be handed on for ever: a -> a"),
         ("cmd = x # y", "2:9: warning: this is part of the value"),
         ("cmd = x {pathnam}", "2:9: warning: no placeholder: it is left as it is"),
     ] {
@@ -385,4 +391,37 @@ fn paths_may_be_patterns_from_some_component_on() {
     assert_eq!((&path.base[..], path.globs.len()), (&b"/srv/a*b"[..], 3));
     assert!(path.globs[1].is_match(b"in.x") && path.globs[2].is_match(b"plain") && !path.globs[2].is_match(b"x"));
     assert_eq!(path_of("/*/x").base, b"/");
+}
+
+/// A chain may branch and meet again, but must come to an end; each circle is told once, where it begins.
+#[test]
+fn chains_come_to_an_end() {
+    let chain = |links: &[(&str, &str)]| {
+        let scheduler = |(name, keys): &(&str, &str)| format!("[scheduler {name}]\ncmd = x\n{keys}\n");
+        let sections: String = links.iter().map(scheduler).collect();
+        complaints(&format!("{sections}[event_map m]\nIN_CREATE = a\n[watch w]\npath = /s\nevent_map = m\n"))
+    };
+    assert_eq!(chain(&[("a", "then = b\non_failure = c"), ("b", "then = c"), ("c", "")]), [""; 0]);
+    let circle =
+        chain(&[("a", "then = b"), ("b", "on_failure = c"), ("c", "then = b\non_failure = d"), ("d", "then = b")]);
+    assert_eq!(circle, ["6:14: error: tasks would be handed on for ever: b -> c -> b"]);
+    let two = chain(&[("a", "then = b"), ("b", "then = a"), ("c", "then = c"), ("d", "")]);
+    let told = [
+        "3:8: error: tasks would be handed on for ever: a -> b -> a",
+        "9:8: error: tasks would be handed on for ever: c -> c",
+    ];
+    assert_eq!(two, told);
+}
+
+/// What is cancelled by each write begins anew afterwards: max_wait would never come to count.
+#[test]
+fn max_wait_with_a_cancelling_map_is_warned_of() {
+    let with_map = |map: &str| {
+        complaints(&format!(
+            "[scheduler a]\ncmd = x\nmax_wait = 5m\n[event_map m]\n{map}\n[watch w]\npath = /s\nevent_map = m\n"
+        ))
+    };
+    assert_eq!(with_map("IN_CLOSE_WRITE, IN_MODIFY = a"), [""; 0]);
+    let warned = with_map("IN_CLOSE_WRITE = a\nIN_MODIFY = cancel a");
+    assert_eq!(warned, ["3:12: warning: IN_MODIFY cancels a, so that max_wait counts for little"]);
 }

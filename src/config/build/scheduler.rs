@@ -1,6 +1,6 @@
 //! `[scheduler NAME]`: what decides about its tasks, and what they do.
 
-use super::values::{a_boolean, a_count, a_duration, a_word, one_of};
+use super::values::{a_boolean, a_count, a_duration, a_wait, a_word, one_of};
 use crate::config::Scheduler;
 use crate::config::ini::{Entry, Section};
 use crate::config::keys::{Reader, expected};
@@ -34,7 +34,7 @@ pub(super) fn scheduler(
         files: reader.value("files", a_boolean).unwrap_or(true),
         dirs: reader.value("dirs", a_boolean).unwrap_or(false),
         singlejob: reader.value("singlejob", a_boolean).unwrap_or(false),
-        max_wait: reader.value("max_wait", a_duration),
+        max_wait: reader.value("max_wait", a_wait),
         on_busy: reader.value("on_busy", |word| one_of(word, &ON_BUSY)).unwrap_or_default(),
         max_jobs: reader.value("max_jobs", a_count).unwrap_or(usize::MAX),
         then: reader.value("then", |name| surroundings.scheduler(name)),

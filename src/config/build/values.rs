@@ -9,6 +9,13 @@ pub(super) fn a_duration(text: &str) -> Result<Millis, String> {
         .ok_or_else(|| "a duration is one integer with ms, s, m, h or d; without it, seconds".to_owned())
 }
 
+/// Tasks keep the 32 low bits of the tick at which they were scheduled first: 49 days.
+pub(super) fn a_wait(text: &str) -> Result<Millis, String> {
+    const MOST: Millis = Millis(40 * 86_400_000);
+    let wait = a_duration(text)?;
+    if wait <= MOST { Ok(wait) } else { Err(format!("it is {MOST} at the most")) }
+}
+
 pub(super) fn a_boolean(text: &str) -> Result<bool, String> {
     match text {
         "yes" | "true" => Ok(true),
