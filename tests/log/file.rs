@@ -114,8 +114,10 @@ fn a_disk_that_was_full_shows_whole_lines_and_the_right_count() {
 fn a_file_serves_in_the_background() {
     let scratch = Scratch::new();
     let config = scratch.config(&format!("[daemon]\nlog = file:@DIR/file\n{CONFIG}"));
-    let output = scratch.places(dogwatch().args(["daemon", "-b", "-c"]).arg(config)).output().unwrap();
-    let daemon = Pid::from_raw(scratch.read("run.d/dogwatch.pid").trim().parse().unwrap()).unwrap();
+    let mut command = dogwatch();
+    command.args(["daemon", "-b", "-c"]).arg(config).arg("--pid-file").arg(scratch.path("pid"));
+    let output = scratch.places(&mut command).output().unwrap();
+    let daemon = Pid::from_raw(scratch.read("pid").trim().parse().unwrap()).unwrap();
     let ready = comes_true(Duration::from_secs(30), || scratch.read("file").contains(" INFO daemon: ready, "));
     kill_process(daemon, Signal::TERM).unwrap();
     assert!(ready && output.status.success(), "{output:?}");
