@@ -124,7 +124,7 @@ fn watches_that_are_used_up_are_told_and_tried_again() {
     let path = scratch.config(&config("path = @SRC\n"));
     let mut unshare = std::process::Command::new("unshare");
     let script = "echo 15 >/proc/sys/user/max_inotify_watches || exit 99; \
-                  (until [ -e \"$2\" ]; do sleep 0.1; done; echo 1000 >/proc/sys/user/max_inotify_watches) & \
+                  (until [ -e \"$2\" ] || [ ! -e \"$1\" ]; do sleep 0.1; done; echo 1000 >/proc/sys/user/max_inotify_watches) & \
                   exec \"$0\" daemon -c \"$1\"";
     unshare.args(["--user", "--map-root-user", "sh", "-c", script]).arg(env!("CARGO_BIN_EXE_dogwatch"));
     let mut daemon = scratch.spawn(unshare.env("TZ", "UTC0").arg(&path).arg(scratch.path("more")));

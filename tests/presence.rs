@@ -285,12 +285,18 @@ fn a_service_manager_is_told_once_all_is_watched_and_when_the_end_begins() {
         let receive = || {
             let mut buffer = [0; 100];
             let len = socket.recv(&mut buffer).unwrap();
-            String::from_utf8_lossy(&buffer[..len]).into_owned()
+            let text = String::from_utf8_lossy(&buffer[..len]).into_owned();
+            let (state, time) = text.split_once("\nMONOTONIC_USEC=").unwrap_or_else(|| panic!("{text}"));
+            let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic).tv_sec as u64;
+            let age = now.checked_sub(time.trim_end().parse::<u64>().unwrap() / 1_000_000);
+            assert!(age.is_some_and(|age| age < 60), "{text} at {now} s");
+            state.to_owned()
         };
-        let config = scratch.config(&config("", "cmd = env >@DIR/env"));
+        let good = config("", "cmd = env >@DIR/env");
         let mut command = dogwatch();
-        let daemon = scratch.spawn(command.args(["daemon", "-c"]).arg(config).env("NOTIFY_SOCKET", address));
-        assert_eq!(receive(), "READY=1\n");
+        command.args(["daemon", "-c"]).arg(scratch.config(&good)).env("NOTIFY_SOCKET", address);
+        let daemon = scratch.spawn(&mut command);
+        assert_eq!(receive(), "READY=1");
         let watches = watches_of(daemon.pid());
         assert!(watches > directories, "ready with {watches} watches");
         fs::write(scratch.src().join("f"), "x").unwrap();
@@ -298,8 +304,14 @@ fn a_service_manager_is_told_once_all_is_watched_and_when_the_end_begins() {
         let environment = scratch.read("env");
         assert!(environment.contains("DOGWATCH_PATHNAME=") && !environment.contains("NOTIFY"), "{environment}");
         assert!(!daemon.log().contains("WARNING"), "{}", daemon.log());
+        // Also if it comes to nothing, a reload is told to be over.
+        for text in [&good, "nonsense"] {
+            scratch.config(text);
+            daemon.signal(Signal::HUP);
+            assert_eq!((receive().as_str(), receive().as_str()), ("RELOADING=1", "READY=1"));
+        }
         daemon.stop();
-        assert_eq!(receive(), "STOPPING=1\n");
+        assert_eq!(receive(), "STOPPING=1");
     }
 }
 

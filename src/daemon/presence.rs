@@ -66,11 +66,12 @@ impl Presence {
         Ok((Presence { wishes, since: clock::wall_now(), lockfile }, warnings))
     }
 
-    /// Tells the service manager, if there is one.
-    pub fn notify(&self, state: &[u8]) -> Result<(), Failure> {
+    /// Tells the service manager, if there is one: `READY=1`, `STOPPING=1`, or `RELOADING=1`, which `READY=1` has to follow.
+    pub fn notify(&self, state: &str) -> Result<(), Failure> {
         let Some(address) = &self.wishes.notify_socket else { return Ok(()) };
+        let text = format!("{state}\nMONOTONIC_USEC={}\n", clock::monotonic_micros());
         let fail = |errno| Failure::on_path("tell the service manager at", address, errno);
-        socket::send_to(address, state).map_err(fail)
+        socket::send_to(address, text.as_bytes()).map_err(fail)
     }
 }
 
@@ -91,7 +92,7 @@ impl Daemon {
         self.say(Level::Info, format_args!("ready, directories watched: {watched}"));
         let told = self.presence.wishes.ready_fd.take().map_or(Ok(()), |ready| fd::write_all(ready.as_fd(), b"\n"));
         let told = told.map_err(|errno| Failure::of("write to the descriptor of --ready-fd", errno));
-        for failure in [told, self.presence.notify(b"READY=1\n")].into_iter().filter_map(Result::err) {
+        for failure in [told, self.presence.notify("READY=1")].into_iter().filter_map(Result::err) {
             self.say(Level::Warning, format_args!("{failure}"));
         }
     }

@@ -34,6 +34,7 @@ impl Daemon {
         if !calm || !std::mem::take(&mut self.reload_asked) {
             return;
         }
+        let _ = self.presence.notify("RELOADING=1");
         let refused = match self.origin.load() {
             Ok((config, warnings)) => match permitted(&config).and_then(|()| self.log.reconfigure(config.logs.clone()))
             {
@@ -47,6 +48,7 @@ impl Daemon {
         };
         self.say_lines(Level::Error, &refused);
         self.say(Level::Error, format_args!("the new configuration is not taken: the old one goes on"));
+        let _ = self.presence.notify("READY=1");
     }
 
     fn take_over(&mut self, config: Config) {

@@ -48,7 +48,7 @@ impl Daemon {
             return;
         }
         // A service manager that does not hear it will see it.
-        let _ = self.presence.notify(b"STOPPING=1\n");
+        let _ = self.presence.notify("STOPPING=1");
         let timeout = self.config.shutdown_timeout;
         let until = later(self.now, timeout);
         self.phase = Phase::Draining(until);

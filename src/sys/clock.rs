@@ -10,6 +10,12 @@ pub fn boot_now() -> Tick {
     Tick(seconds.unsigned_abs().saturating_mul(1000).saturating_add(u64::from(nanoseconds / 1_000_000)))
 }
 
+/// The clock of service managers (sd_notify(3), MONOTONIC_USEC): microseconds on CLOCK_MONOTONIC.
+pub fn monotonic_micros() -> u64 {
+    let (seconds, nanoseconds) = read(libc::CLOCK_MONOTONIC);
+    seconds.unsigned_abs().saturating_mul(1_000_000).saturating_add(u64::from(nanoseconds / 1_000))
+}
+
 /// Wall time: whole seconds since 1970-01-01 00:00 UTC.
 pub fn wall_now() -> i64 {
     read(libc::CLOCK_REALTIME).0
