@@ -360,7 +360,8 @@ fn joined(dir: &[u8], target: &[u8]) -> Vec<u8> {
 }
 
 /// What there is to say of an entry. A listing that goes on may still give a name that is not there any more, and whose
-/// end has been told already: ext4 remembers one when a signal comes in between, overlayfs all of a merged directory's.
+/// end has been told already: where a signal interrupts getdents64(2), ext4 keeps one back (tried); overlayfs keeps all of
+/// a merged directory's.
 fn look_at<'e>(dir: BorrowedFd<'_>, entry: Entry<'e>, listing: &Listing, since: i64) -> Option<Found<'e>> {
     let Listing { scan, closely, goes_on, .. } = *listing;
     let mut found = Found { name: entry.name, kind: entry.kind, written_to: false, recent: false };

@@ -17,12 +17,14 @@ impl Watches {
             moves.second_halves.push((record.cookie, dir, name.to_vec()));
             return;
         }
-        let came = |(cookie, to, as_name): &(u32, NodeId, Vec<u8>)| {
-            *to == dir && as_name == name && is_just_before(*cookie, record.cookie)
-        };
+        let is_it = |(_, to, as_name): &&(u32, NodeId, Vec<u8>)| *to == dir && as_name == name;
+        let mut came = moves.second_halves.iter().filter(is_it);
+        // The last may stand for a later one too, whose record the kernel took for a repetition.
+        let is_last = moves.second_halves.last().is_some_and(|last| is_it(&last));
+        let is_half = is_last || came.any(|(cookie, ..)| is_just_before(*cookie, record.cookie));
         let after_loss = moves.after_loss > 0;
         moves.after_loss -= usize::from(after_loss);
-        if after_loss || moves.second_halves.iter().any(came) {
+        if after_loss || is_half {
             moves.names.push((dir, name.to_vec()));
         }
     }

@@ -332,6 +332,21 @@ fn a_name_in_doubt_goes_with_its_directory() {
     assert_eq!(rig.watches.next_name_in_doubt(), Some((a, b"f".to_vec())));
 }
 
+/// The kernel does not compare cookies: what came to a name long ago may have come there once more, if nothing was told
+/// in between.
+#[test]
+fn a_name_that_is_left_may_have_been_come_to_again() {
+    for (between, in_doubt) in [(None, true), (Some("g"), false)] {
+        let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &[])]);
+        let (s, node) = (rig.wd("/s"), rig.node("/s").unwrap());
+        rig.record(s, Mask::MOVED_TO, 5, "f");
+        between.into_iter().for_each(|name| drop(rig.record(s, Mask::MOVED_TO, 6, name)));
+        rig.record(s, Mask::MOVED_FROM, 50, "f");
+        let expected = in_doubt.then(|| (node, b"f".to_vec()));
+        assert_eq!(rig.watches.next_name_in_doubt(), expected);
+    }
+}
+
 /// The first half of an exchange may be among what was lost.
 #[test]
 fn a_name_that_is_left_just_after_lost_events_is_in_doubt() {
