@@ -299,7 +299,8 @@ fn a_service_manager_is_told_once_all_is_watched_and_when_the_end_begins() {
         assert!(environment.contains("DOGWATCH_PATHNAME=") && !environment.contains("NOTIFY"), "{environment}");
         assert!(!daemon.log().contains("WARNING"), "{}", daemon.log());
         daemon.stop();
-        assert_eq!(receive(), "STOPPING=1\n");
+        // shutdown_timeout, five seconds from SIGTERM to SIGKILL, and five more.
+        assert_eq!(receive(), "STOPPING=1\nEXTEND_TIMEOUT_USEC=40000000\n");
     }
 }
 
