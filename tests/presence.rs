@@ -311,7 +311,8 @@ fn a_service_manager_is_told_once_all_is_watched_and_when_the_end_begins() {
             assert_eq!((receive().as_str(), receive().as_str()), ("RELOADING=1", "READY=1"));
         }
         daemon.stop();
-        assert_eq!(receive(), "STOPPING=1");
+        // shutdown_timeout, five seconds from SIGTERM to SIGKILL, and five more.
+        assert_eq!(receive(), "STOPPING=1\nEXTEND_TIMEOUT_USEC=40000000");
     }
 }
 

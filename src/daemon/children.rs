@@ -23,6 +23,8 @@ use std::os::fd::AsFd;
 use std::rc::Rc;
 use stop::Stop;
 
+pub use stop::GRACE;
+
 /// A command that runs.
 pub struct Child {
     pub pid: Pid,

@@ -1,10 +1,14 @@
 //! The end: what is due within shutdown_timeout still runs, then children get SIGTERM, and SIGKILL after that.
 
+use super::children::GRACE;
 use super::{Daemon, End};
 use crate::parts::duration::Millis;
 use crate::parts::log::Level;
 use crate::sys::clock::Tick;
 use crate::sys::signal::Signal;
+
+/// What the end may take besides, on a machine that has much else to do.
+const SLACK: Millis = Millis(5_000);
 
 /// How far the end has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,9 +51,10 @@ impl Daemon {
             self.stop_all();
             return;
         }
-        // A service manager that does not hear it will see it.
-        let _ = self.presence.notify("STOPPING=1");
         let timeout = self.config.shutdown_timeout;
+        // A service manager that does not hear it will see it; systemd waits for as long as it is told to (sd_notify(3)).
+        let most = (timeout.0 + GRACE.0 + SLACK.0) * 1_000;
+        let _ = self.presence.notify(&format!("STOPPING=1\nEXTEND_TIMEOUT_USEC={most}"));
         let until = later(self.now, timeout);
         self.phase = Phase::Draining(until);
         self.take_up_saved();

@@ -6,7 +6,7 @@ use crate::sys::clock::Tick;
 use crate::sys::signal::Order;
 
 /// From SIGTERM to SIGKILL.
-const GRACE: Millis = Millis(5_000);
+pub const GRACE: Millis = Millis(5_000);
 
 /// How far it has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
