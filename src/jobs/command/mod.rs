@@ -63,6 +63,11 @@ impl Environment {
             variables.into_iter().filter(|(name, _)| !own(name)).map(|(name, value)| [name, value].join(&b'='));
         Environment(strings.filter_map(|string| CString::new(string).ok()).collect())
     }
+
+    /// The variables, `NAME=value` each.
+    pub fn variables(&self) -> Vec<CString> {
+        self.0.clone()
+    }
 }
 
 impl Command {
