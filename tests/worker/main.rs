@@ -7,6 +7,9 @@ use common::{Daemon, Scratch, comes_true, skip, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -250,8 +253,10 @@ fn a_killed_daemon_leaves_no_worker() {
     assert_eq!(pids(&daemon.log()).len(), 3);
     daemon.signal(Signal::KILL);
     daemon.wait();
-    let left = comes_true(Duration::from_secs(5), || workers(daemon.pid()).is_empty());
-    assert!(left, "left: {:?}", workers(daemon.pid()));
+    let gone = comes_true(Duration::from_secs(5), || workers(daemon.pid()).is_empty());
+    let left = workers(daemon.pid());
+    left.iter().for_each(|pid| end(*pid));
+    assert!(gone, "left: {left:?}");
 }
 
 #[test]
@@ -384,5 +389,57 @@ fn a_worker_without_its_daemon_ends() {
     for parent in ["1", &std::process::id().to_string(), "x", ""] {
         let output = common::dogwatch().arg0("dogwatch: worker").arg(parent).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{parent}: {output:?}");
+    }
+}
+
+/// It lives as long as its socket is open, under its own parent and no other.
+#[test]
+fn a_worker_lives_under_its_parent_only() {
+    let scratch = Scratch::new();
+    symlink(env!("CARGO_BIN_EXE_dogwatch"), scratch.path("dogwatch: worker")).unwrap();
+    let start = |parent: u32| {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", "exec 'dogwatch: worker' \"$0\" 3<&0 </dev/null", &parent.to_string()]);
+        (ours, shell.env("PATH", scratch.path("")).stdin(OwnedFd::from(theirs)).spawn().unwrap())
+    };
+    let (_socket, mut orphan) = start(1);
+    let ended = comes_true(Duration::from_secs(10), || orphan.try_wait().unwrap().is_some());
+    orphan.kill().unwrap();
+    assert!(ended && orphan.wait().unwrap().code() == Some(1), "another's worker lives on");
+    let (socket, mut own) = start(std::process::id());
+    drop(socket);
+    assert_eq!(own.wait().unwrap().code(), Some(0));
+}
+
+/// Whichever call of a worker fails, or is its last: its job ends once, and the daemon goes on.
+#[cfg(feature = "fault")]
+#[test]
+fn a_fault_at_any_point_of_a_worker_ends_its_job_once() {
+    let run = |fault: &str| {
+        let scratch = Scratch::new();
+        let config = scratch.config(&with("job = obey"));
+        let mut command = program("test-jobs");
+        command.env("DOGWATCH_FAULT", fault).env("DOGWATCH_FAULT_LOG", scratch.path("points"));
+        let daemon = scratch.start_with(command.args(["daemon", "-c"]).arg(config));
+        let path = write(&scratch, "f");
+        let ends =
+            |log: &str| ["done", "failed"].map(|how| log.matches(&format!("{}: {how}: ", path.display())).count());
+        wait_until(&format!("{fault}: the job ends"), || ends(&daemon.log()) != [0, 0]);
+        let gone = || workers(daemon.pid()).is_empty();
+        wait_until(&format!("{fault}: so does the worker"), gone);
+        let points: Vec<String> =
+            scratch.read("points").lines().filter(|line| line.starts_with("worker:")).map(str::to_owned).collect();
+        (ends(&daemon.stop()), points)
+    };
+    let (clean, points) = run("");
+    assert_eq!(clean, [1, 0]);
+    println!("{points:?}");
+    assert!(points.len() >= 6, "{points:?}");
+    for n in 1..=points.len() {
+        for (fault, may_fail) in [("EINTR", false), ("ENOMEM", true), ("kill", true)] {
+            let (ends, _) = run(&format!("worker:{n}={fault}"));
+            assert!(ends == [1, 0] || (may_fail && ends == [0, 1]), "{}={fault}: {ends:?}", points[n - 1]);
+        }
     }
 }
