@@ -21,7 +21,8 @@ run: build
 # The tests of the errno gate need its test build; everything else is run as it is shipped.
 test:
 	$(CARGO) test --locked
-	$(CARGO) test --locked --features fault --test fault --test model
+	$(CARGO) build --locked --features fault --examples
+	$(CARGO) test --locked --features fault --test fault --test model --test worker
 
 # The random tests of the watch tree, for about half an hour.
 soak:

@@ -18,8 +18,8 @@ pub fn configuration_path(matches: &Matches) -> Vec<u8> {
 }
 
 /// Loads the configuration and prints what is wrong with it; the error is the exit status.
-pub fn load(matches: &Matches) -> Result<config::Loaded, ExitCode> {
-    config::load(&configuration_path(matches)).map_err(|refused| self::refused(&refused))
+pub fn load(matches: &Matches, jobs: &[String]) -> Result<config::Loaded, ExitCode> {
+    config::load(&configuration_path(matches), jobs).map_err(|refused| self::refused(&refused))
 }
 
 /// Prints what is wrong with a configuration.
@@ -30,11 +30,11 @@ pub fn refused(refused: &config::Refused) -> ExitCode {
 }
 
 /// The command `check`.
-pub fn run(words: &[String]) -> Result<ExitCode, ExitCode> {
+pub fn run(words: &[String], jobs: &[String]) -> Result<ExitCode, ExitCode> {
     let about = "Tests the configuration: exit status 0 if the daemon would take it.";
     let mut usage = Usage::new("dogwatch check [-c FILE]", about);
     configuration_option(&mut usage);
-    let loaded = load(&usage.parse(words, 0)?)?;
+    let loaded = load(&usage.parse(words, 0)?, jobs)?;
     out::complain(&loaded.warnings.concat());
     let (count, s) = (loaded.warnings.len(), if loaded.warnings.len() == 1 { "" } else { "s" });
     let warned = if count == 0 { String::new() } else { format!(", with {count} warning{s}") };

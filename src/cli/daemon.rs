@@ -18,7 +18,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::process::ExitCode;
 
 /// The command `daemon`.
-pub fn run(words: &[String]) -> Result<ExitCode, ExitCode> {
+pub fn run(words: &[String], jobs: &[String]) -> Result<ExitCode, ExitCode> {
     let about = "Watches directories and runs tasks until SIGTERM or SIGINT.";
     let mut usage = Usage::new("dogwatch daemon [-c FILE] [-d] [-b] [--pid-file FILE] [--ready-fd N]", about);
     check::configuration_option(&mut usage);
@@ -34,7 +34,7 @@ pub fn run(words: &[String]) -> Result<ExitCode, ExitCode> {
         fd::close_inherited(ready_fd.as_ref());
     }
     let path = path_option(&matches, "config").map_err(failed)?.unwrap_or(DEFAULT_PATH.into());
-    let origin = Origin { path, debug: matches.opt_present("debug") };
+    let origin = Origin { path, debug: matches.opt_present("debug"), jobs: jobs.to_vec() };
     let (config, warnings) = origin.load().map_err(|refused| check::refused(&refused))?;
     out::complain(&warnings.concat());
     if background && config.logs.lead_only_to(&Target::Stderr) {

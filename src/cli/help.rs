@@ -13,16 +13,16 @@ pub fn overview() -> String {
 }
 
 /// The command `help`.
-pub fn run(words: &[String]) -> Result<ExitCode, ExitCode> {
+pub fn run(words: &[String], jobs: &[String]) -> Result<ExitCode, ExitCode> {
     let matches = Usage::new("dogwatch help [COMMAND]", "Shows all commands, or one's options.").parse(words, 1)?;
     match matches.free.first() {
-        Some(name) => dispatch(&[name.clone(), "--help".to_owned()]),
+        Some(name) => dispatch(&[name.clone(), "--help".to_owned()], jobs),
         None => out::print(&overview()).map(|()| ExitCode::SUCCESS),
     }
 }
 
 /// The command `version`.
-pub fn version(words: &[String]) -> Result<ExitCode, ExitCode> {
+pub fn version(words: &[String], _: &[String]) -> Result<ExitCode, ExitCode> {
     Usage::new("dogwatch version", "Shows the version.").parse(words, 0)?;
     out::print(concat!("dogwatch ", env!("CARGO_PKG_VERSION"), "\n")).map(|()| ExitCode::SUCCESS)
 }

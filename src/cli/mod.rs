@@ -14,9 +14,9 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::process::ExitCode;
 
-/// What a command's `run` gets and gives: arguments after its name, and an exit status. An error is one whose message
-/// is printed already.
-type Run = fn(&[String]) -> Result<ExitCode, ExitCode>;
+/// What a command's `run` gets and gives: arguments after its name, the names of the program's own jobs, and an exit
+/// status. An error is one whose message is printed already.
+type Run = fn(&[String], &[String]) -> Result<ExitCode, ExitCode>;
 
 /// A command.
 struct Command {
@@ -35,24 +35,26 @@ const COMMANDS: [Command; 5] = [
 
 /// Wrong usage.
 const USAGE: u8 = 2;
+/// The shell's status for a command that it does not find.
+const NOT_FOUND: i32 = 127;
 
-/// The whole program, from its arguments to its exit status.
-pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+/// The whole program, from its arguments and the names of its own jobs to its exit status.
+pub fn main(arguments: impl IntoIterator<Item = OsString>, jobs: &[String]) -> ExitCode {
     if fd::ensure_standard().is_err() {
         return ExitCode::FAILURE;
     }
     // getopts takes text; what is not UTF-8 passes it by a mapping that is one to one.
     let words: Vec<String> = arguments.into_iter().skip(1).map(|word| to_text(&word.into_vec())).collect();
-    dispatch(&words).unwrap_or_else(|status| status)
+    dispatch(&words, jobs).unwrap_or_else(|status| status)
 }
 
-/// A command that could not be started as another user; the status is the shell's for one that it does not find.
-pub fn not_started(wrong: &str) -> ExitCode {
+/// A command that could not be started as another user; the answer is the exit status.
+pub fn not_started(wrong: &str) -> i32 {
     out::complain(&format!("dogwatch: {}\n", crate::parts::text::Escaped(wrong.as_bytes())));
-    ExitCode::from(127)
+    NOT_FOUND
 }
 
-fn dispatch(words: &[String]) -> Result<ExitCode, ExitCode> {
+fn dispatch(words: &[String], jobs: &[String]) -> Result<ExitCode, ExitCode> {
     let (name, rest) = match words.split_first() {
         None => {
             out::complain(&help::overview());
@@ -66,7 +68,7 @@ fn dispatch(words: &[String]) -> Result<ExitCode, ExitCode> {
         name => name,
     };
     match COMMANDS.iter().find(|command| command.name == name) {
-        Some(command) => (command.run)(rest),
+        Some(command) => (command.run)(rest, jobs),
         None => {
             let nearest = crate::parts::text::nearest(name, COMMANDS.iter().map(|command| command.name));
             let meant = nearest.map(|meant| format!("; did you mean \"{meant}\"?")).unwrap_or_default();

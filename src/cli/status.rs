@@ -24,7 +24,7 @@ const SECONDS: u64 = 5;
 const MOST_BYTES: usize = 64 << 20;
 
 /// The command `status`.
-pub fn run(words: &[String]) -> Result<ExitCode, ExitCode> {
+pub fn run(words: &[String], jobs: &[String]) -> Result<ExitCode, ExitCode> {
     let about = "Shows what the daemon is doing: watches, pending tasks, running commands, counters.";
     let mut usage = Usage::new("dogwatch status [-c FILE] [--pid-file FILE]", about);
     check::configuration_option(&mut usage);
@@ -34,7 +34,7 @@ pub fn run(words: &[String]) -> Result<ExitCode, ExitCode> {
     // With a pid file alone, no configuration is needed.
     let configured = match pid_file.is_some() && !matches.opt_present("config") {
         true => None,
-        false => check::load(&matches)?.config.places.run,
+        false => check::load(&matches, jobs)?.config.places.run,
     };
     let status = ask(configured.or(usual_places().run), pid_file).map_err(failed)?;
     out::print(&String::from_utf8_lossy(&status)).map(|()| ExitCode::SUCCESS)

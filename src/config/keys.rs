@@ -44,6 +44,7 @@ pub const SECTIONS: [(Kind, &str, &[&str]); 4] = [
             "dirs",
             "exec",
             "files",
+            "job",
             "logname",
             "max_jobs",
             "max_wait",

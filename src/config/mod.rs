@@ -15,7 +15,7 @@ pub use trust::open_directory as open_trusted_directory;
 
 use crate::engine::task::{self, EventMap, Rules};
 use crate::engine::watch::Watch;
-use crate::jobs::command::Command;
+use crate::jobs::Work;
 use crate::parts::accounts::Accounts;
 use crate::parts::diag::{Diagnostic, Failure, Severity, Source};
 use crate::parts::duration::Millis;
@@ -61,8 +61,8 @@ pub struct Scheduler {
     /// What decides about its tasks.
     pub rules: task::Scheduler,
     /// What its tasks do.
-    pub command: Command,
-    /// A command that runs for longer is ended.
+    pub work: Work,
+    /// A job that runs for longer is ended.
     pub timeout: Option<Millis>,
 }
 
@@ -111,19 +111,19 @@ impl Config {
     }
 }
 
-/// Reads the configuration from its main file and the drop-ins beside it.
-pub fn load(main: &[u8]) -> Result<Loaded, Refused> {
+/// Reads the configuration from its main file and the drop-ins beside it, for a program that has these jobs of its own.
+pub fn load(main: &[u8], jobs: &[String]) -> Result<Loaded, Refused> {
     let refused = |failures: Vec<Failure>| Refused {
         errors: failures.len(),
         complaints: failures.iter().map(|failure| format!("error: {failure}\n")).collect(),
     };
-    parse(&read::sources(main).map_err(refused)?, &read::accounts())
+    parse(&read::sources(main).map_err(refused)?, &read::accounts(), jobs)
 }
 
 /// Reads the configuration from texts, in their order.
-pub fn parse(sources: &[Source], accounts: &Accounts) -> Result<Loaded, Refused> {
+pub fn parse(sources: &[Source], accounts: &Accounts, jobs: &[String]) -> Result<Loaded, Refused> {
     let mut complaints: Vec<Diagnostic> = Vec::new();
-    let config = build::build(sources, accounts, &mut complaints);
+    let config = build::build(sources, (accounts, jobs), &mut complaints);
     complaints.sort_by_key(|complaint| (complaint.span.source, complaint.span.bytes));
     let rendered = |severity: Severity| {
         let chosen = complaints.iter().filter(move |complaint| complaint.severity == severity);

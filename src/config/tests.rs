@@ -12,8 +12,12 @@ fn source(text: &str) -> Source {
     Source { path: b"x.conf".to_vec(), text: text.as_bytes().to_vec() }
 }
 
+fn own_jobs() -> [String; 2] {
+    ["count", "sum"].map(str::to_owned)
+}
+
 fn good(text: &str) -> Config {
-    match parse(&[source(text)], &Accounts::default()) {
+    match parse(&[source(text)], &Accounts::default(), &own_jobs()) {
         Ok(loaded) => loaded.config,
         Err(refused) => panic!("{}", refused.complaints.concat()),
     }
@@ -21,7 +25,7 @@ fn good(text: &str) -> Config {
 
 /// The first lines of all complaints, without the file's name.
 fn complaints(text: &str) -> Vec<String> {
-    let all = match parse(&[source(text)], &Accounts::default()) {
+    let all = match parse(&[source(text)], &Accounts::default(), &own_jobs()) {
         Ok(loaded) => loaded.warnings,
         Err(refused) => refused.complaints,
     };
@@ -49,7 +53,8 @@ fn every_key_arrives_where_it_belongs() {
     let places = Places { run: Some(b"/run/x".to_vec()), state: Some(b"/lib/x y".to_vec()) };
     assert_eq!(config.places, places);
     let [inbox, other] = &config.schedulers[..] else { panic!("two schedulers") };
-    assert_eq!(inbox.command.line, Line::Shell(b"run \"$DOGWATCH_PATHNAME\"".to_vec()));
+    let Work::Command(command) = &inbox.work else { panic!("a command") };
+    assert_eq!(command.line, Line::Shell(b"run \"$DOGWATCH_PATHNAME\"".to_vec()));
     let rules = task::Scheduler {
         delay: Millis(60_000),
         files: false,
@@ -68,6 +73,18 @@ fn every_key_arrives_where_it_belongs() {
     let paths = [&b"/src/path"[..], b"/etc/motd"].map(WatchPath::from).to_vec();
     let exclude = vec![Pattern::new(b"^/src/\\.git(/|$)").unwrap()];
     assert_eq!(config.watches, [Watch { paths, map: 0, rec: true, auto_add: true, existing: true, exclude }]);
+}
+
+#[test]
+fn a_job_of_the_programs_own_is_known_if_it_is_registered() {
+    assert_eq!(good(&with_scheduler("job = count\ntimeout = 1")).schedulers[0].work, Work::Own("count".to_owned()));
+    let text = |jobs: &[String]| {
+        let refused = parse(&[source(&with_scheduler("job = cuont"))], &Accounts::default(), jobs).err().unwrap();
+        refused.complaints.concat()
+    };
+    let (some, none) = (text(&own_jobs()), text(&[]));
+    assert!(some.contains("did you mean \"count\"? expected one of: count, sum"), "{some}");
+    assert!(none.contains("this program has no jobs of its own: they are written in Rust"), "{none}");
 }
 
 #[test]
@@ -97,6 +114,10 @@ fn wrong_values_are_errors_at_the_value() {
         ("cmd = x '{pathname}'", "2:10: error: a placeholder inside single quotes"),
         ("cmd = x \"{pathname}\"", "2:10: error: a placeholder inside double quotes"),
         ("cmd = x\nexec = y", "3:1: error: a scheduler has one job, and cmd is here too"),
+        ("exec = y\njob = count", "3:1: error: a scheduler has one job, and exec is here too"),
+        ("job = cuont", "2:7: error: \"cuont\" cannot be the value of \"job\""),
+        ("job = count\nuser = 0", "3:1: error: user is for cmd and exec"),
+        ("job = count\noutput = null", "3:1: error: output is for cmd and exec"),
         ("delay = 1", "1:1: error: [scheduler a] has no job"),
         ("cmd = x\nfiles = no", "1:1: error: neither files nor directories count"),
         ("cmd = x\ndelay = 1\ndelay = 2", "4:1: error: \"delay\" stands here a second time"),
@@ -154,7 +175,7 @@ fn wrong_logs_are_errors_at_the_value() {
         assert_eq!(complaints(&format!("[daemon]\n{line}\n{}", with_scheduler("cmd = x"))), [expected], "{line}");
     }
     assert_eq!(routes(&["log_max_size = 4096"]).max_size, routes(&["log_max_size = 4K"]).max_size);
-    let refused = parse(&[source("[daemon]\nlog = syslog:loghost:514\n")], &Accounts::default())
+    let refused = parse(&[source("[daemon]\nlog = syslog:loghost:514\n")], &Accounts::default(), &own_jobs())
         .err()
         .unwrap()
         .complaints
@@ -186,6 +207,7 @@ fn wrong_maps_and_watches_are_errors_at_the_word() {
         let refused = parse(
             &[source(&format!("{REST}IN_CREATE = a\n[watch v]\nevent_map = m\npath = /s\nexclude = {pattern}\n"))],
             &Accounts::default(),
+            &own_jobs(),
         );
         let text = refused.err().unwrap().complaints.concat();
         assert!(text.starts_with("x.conf:11:11: error: no pattern: ") && text.contains(hint), "{text}");
@@ -204,7 +226,8 @@ fn wrong_maps_and_watches_are_errors_at_the_word() {
 
 #[test]
 fn the_misprint_of_pyinotifyds_documentation_has_its_own_hint() {
-    let refused = parse(&[source(&format!("{REST}IN_WRITE_CLOSE = a\n"))], &Accounts::default()).err().unwrap();
+    let refused =
+        parse(&[source(&format!("{REST}IN_WRITE_CLOSE = a\n"))], &Accounts::default(), &own_jobs()).err().unwrap();
     assert!(refused.complaints.concat().contains("it is IN_CLOSE_WRITE"));
 }
 
@@ -232,11 +255,11 @@ fn names_are_unique_over_all_files_and_only_the_daemon_recurs() {
     let first = source("[daemon]\nmax_jobs = 2\nshutdown_timeout = 1\n[scheduler a]\ncmd = x\n");
     let second =
         Source { path: b"conf.d/b.conf".to_vec(), text: b"[daemon]\nmax_jobs = 3\n[scheduler a]\ncmd = y\n".to_vec() };
-    let refused = parse(&[first.clone(), second], &Accounts::default()).err().unwrap();
+    let refused = parse(&[first.clone(), second], &Accounts::default(), &own_jobs()).err().unwrap();
     assert_eq!(refused.errors, 1);
     assert!(refused.complaints[0].starts_with("conf.d/b.conf:3:1: error: [scheduler a] stands here a second time"));
     let later = Source { path: b"b".to_vec(), text: b"[daemon]\nmax_jobs = 3\n".to_vec() };
-    let config = parse(&[first, later], &Accounts::default())
+    let config = parse(&[first, later], &Accounts::default(), &own_jobs())
         .map(|loaded| loaded.config)
         .unwrap_or_else(|_| panic!("they are good"));
     assert_eq!((config.max_jobs, config.shutdown_timeout), (3, Millis(1_000)), "the later one wins, key by key");
@@ -267,7 +290,8 @@ fn an_empty_section_line_hides_nothing() {
 #[test]
 fn places_are_right_after_stray_bytes() {
     let text = [&b"[scheduler a]\ncmd = x\n[event_map m]\nIN_CREATE = "[..], &[0xff; 12], b", nosuch\n"].concat();
-    let refused = parse(&[Source { path: b"x".to_vec(), text }], &Accounts::default()).err().unwrap().complaints;
+    let refused =
+        parse(&[Source { path: b"x".to_vec(), text }], &Accounts::default(), &own_jobs()).err().unwrap().complaints;
     assert!(
         refused.iter().any(|text| text.starts_with("x:4:27: error: there is no [scheduler nosuch]")),
         "{refused:?}"
@@ -278,7 +302,7 @@ fn places_are_right_after_stray_bytes() {
 fn routes(daemons: &[&str]) -> Routes {
     let daemons = daemons.iter().map(|text| source(&format!("[daemon]\n{text}\n")));
     let sources: Vec<Source> = [source(&with_scheduler("cmd = x"))].into_iter().chain(daemons).collect();
-    parse(&sources, &Accounts::default())
+    parse(&sources, &Accounts::default(), &own_jobs())
         .map(|loaded| loaded.config.logs)
         .unwrap_or_else(|refused| panic!("{}", refused.complaints.concat()))
 }
@@ -374,8 +398,9 @@ fn any_text_is_read_without_a_panic() {
     for seed in 0..2_000 {
         let mut random = fastrand::Rng::with_seed(seed);
         let text: Vec<u8> = (0..random.usize(..80)).flat_map(|_| words[random.usize(..words.len())].to_vec()).collect();
-        let result =
-            std::panic::catch_unwind(|| drop(parse(&[Source { path: b"x".to_vec(), text }], &Accounts::default())));
+        let result = std::panic::catch_unwind(|| {
+            drop(parse(&[Source { path: b"x".to_vec(), text }], &Accounts::default(), &own_jobs()));
+        });
         assert!(result.is_ok(), "seed {seed}");
     }
 }

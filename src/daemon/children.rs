@@ -1,18 +1,23 @@
-//! Children: commands are started, what they print is logged, and each is reaped or made to end.
+//! Children: commands and workers are started, what they have to say is logged, and each is reaped or made to end.
 //!
-//! A task ends when its child does; a pipe may live on, for what the command left running still prints into it.
+//! A command's task ends when its child does; a pipe may live on, for what the command left running still prints into it.
+//! A worker's ends when it answers, or when the worker ends before that.
 
 mod output;
 mod stop;
+mod workers;
 
 use super::{Daemon, say};
 use crate::config::Scheduler;
 use crate::engine::task::{About, Outcome, TaskRef};
 use crate::engine::watch::events;
-use crate::jobs::command::Output;
+use crate::jobs::command::{Command, Output};
+use crate::jobs::{Work, own};
 use crate::parts::diag::Failure;
 use crate::parts::log::Level;
 use crate::parts::template::Values;
+use crate::parts::worker::Worker;
+use crate::parts::worker::packet::Progress;
 use crate::sys::clock::{self, Tick};
 use crate::sys::process::Pid;
 use crate::sys::signal::{self, Order};
@@ -22,18 +27,33 @@ use output::Outputs;
 use std::os::fd::AsFd;
 use std::rc::Rc;
 use stop::Stop;
+use workers::Workers;
 
 pub use stop::GRACE;
 
-/// A command that runs.
+/// A command that runs, or a job that a worker is at.
 pub struct Child {
     pub pid: Pid,
     task: TaskRef,
     pub about: About,
-    /// As it was when the command was started.
+    /// As it was when the job was started.
     pub scheduler: Rc<Scheduler>,
     pub started: Tick,
     stop: Stop,
+    pub doing: Doing,
+}
+
+/// What a child is there for.
+pub enum Doing {
+    /// It is a command.
+    Command,
+    /// It is a worker that has a job.
+    Job {
+        /// None once nothing more is heard of it.
+        worker: Option<Worker>,
+        /// What it has told last.
+        progress: Progress,
+    },
 }
 
 /// All that runs, and what is left of what ran.
@@ -41,6 +61,7 @@ pub struct Child {
 pub struct Children {
     running: Vec<Child>,
     pub outputs: Outputs,
+    workers: Workers,
     /// SIGCHLD has come, and not every child has been looked at since.
     pub ended: bool,
     /// Groups whose leader ended when it was told to, and of which somebody is left, with the instant of their SIGKILL. As long
@@ -54,7 +75,12 @@ impl Children {
         self.running.is_empty() && self.leftovers.is_empty()
     }
 
-    /// Commands that run.
+    /// Whether it is told here when this process ends.
+    fn knows(&self, pid: Pid) -> bool {
+        self.running.iter().any(|child| child.pid == pid) || self.workers.knows(pid)
+    }
+
+    /// Commands and jobs that run.
     pub fn iter(&self) -> impl Iterator<Item = &Child> {
         self.running.iter()
     }
@@ -62,7 +88,7 @@ impl Children {
     /// When [`Daemon::stop_overdue`] has something to do.
     pub fn deadline(&self) -> Option<Tick> {
         let running = self.running.iter().filter_map(|child| child.stop.deadline());
-        running.chain(self.leftovers.iter().map(|(_, until)| *until)).min()
+        running.chain(self.leftovers.iter().map(|(_, until)| *until)).chain(self.workers.deadline()).min()
     }
 }
 
@@ -72,24 +98,41 @@ impl Daemon {
         let Some(scheduler) = self.config.schedulers.get(usize::from(about.scheduler)).cloned() else {
             return self.engine.finished(self.now, task, Outcome::Failed);
         };
-        match self.spawn(&scheduler, &about) {
-            Ok(pid) => {
-                self.say_of_task(Level::Info, &about, format_args!("started, pid {}", pid.raw()));
+        let begun = match &scheduler.work {
+            Work::Command(command) => self.start_command(command, &scheduler, &about),
+            Work::Own(job) => self.employ(&about, own::KIND, &workers::own_call(job, &scheduler.name, &about)),
+        };
+        match begun {
+            Ok((pid, doing)) => {
+                let what = if matches!(doing, Doing::Command) { "pid" } else { "worker" };
+                self.say_of_task(Level::Info, &about, format_args!("started, {what} {}", pid.raw()));
                 let stop = Stop::after(self.now, scheduler.timeout);
                 self.counters.started += 1;
-                self.children.running.push(Child { pid, task, about, scheduler, started: self.now, stop });
+                self.children.running.push(Child { pid, task, about, scheduler, started: self.now, stop, doing });
             }
-            Err(errno) => {
+            Err(why) => {
                 self.counters.failed += 1;
-                let no_proc = scheduler.command.user.is_some() && errno == Errno::ENOENT;
-                let hint = if no_proc { " (another user's command needs /proc)" } else { "" };
-                self.say_of_task(Level::Error, &about, format_args!("failed: cannot start its command: {errno}{hint}"));
+                self.say_of_task(Level::Error, &about, format_args!("failed: {why}"));
                 self.engine.finished(self.now, task, Outcome::Failed);
             }
         }
     }
 
-    fn spawn(&mut self, scheduler: &Rc<Scheduler>, about: &About) -> Result<Pid, Errno> {
+    fn start_command(
+        &mut self,
+        command: &Command,
+        scheduler: &Rc<Scheduler>,
+        about: &About,
+    ) -> Result<(Pid, Doing), String> {
+        let pid = self.spawn(command, scheduler, about).map_err(|errno| {
+            let no_proc = command.user.is_some() && errno == Errno::ENOENT;
+            let hint = if no_proc { " (another user's command needs /proc)" } else { "" };
+            format!("cannot start its command: {errno}{hint}")
+        })?;
+        Ok((pid, Doing::Command))
+    }
+
+    fn spawn(&mut self, command: &Command, scheduler: &Rc<Scheduler>, about: &About) -> Result<Pid, Errno> {
         let date = self.log.zone().civil(clock::wall_now()).compact();
         let values = Values {
             maskname: events::first_name(about.mask),
@@ -99,8 +142,8 @@ impl Daemon {
             scheduler: &scheduler.name,
             date: &date,
         };
-        let program = scheduler.command.program(&values, &self.environment)?;
-        match scheduler.command.output {
+        let program = command.program(&values, &self.environment)?;
+        match command.output {
             Output::Inherit => spawn::spawn(&program, spawn::Output::Inherited),
             Output::Null => spawn::spawn(&program, spawn::Output::Null),
             Output::Log => {
@@ -118,11 +161,12 @@ impl Daemon {
         if !std::mem::take(&mut self.children.ended) {
             return Ok(());
         }
+        self.children.workers.reap();
         let mut result = Ok(());
         for child in std::mem::take(&mut self.children.running) {
             match spawn::reap(child.pid) {
                 Ok(None) => self.children.running.push(child),
-                Ok(Some(exit)) => self.ended(&child, exit),
+                Ok(Some(exit)) => self.ended(child, exit),
                 Err(Errno::ECHILD) => {
                     self.counters.failed += 1;
                     let message = format_args!("failed: somebody else has reaped it, and how it ended is not known");
@@ -132,7 +176,7 @@ impl Daemon {
                 Err(errno) => {
                     self.children.running.push(child);
                     self.children.ended = true;
-                    result = Err(Failure::of("wait for a command", errno));
+                    result = Err(Failure::of("wait for a child", errno));
                 }
             }
         }
@@ -145,7 +189,7 @@ impl Daemon {
     /// The first process of a namespace inherits what others leave behind.
     fn reap_strangers(&mut self) {
         while let Ok(Some(pid)) = spawn::any_ended() {
-            if self.children.running.iter().any(|child| child.pid == pid) {
+            if self.children.knows(pid) {
                 // It has ended since it was looked at.
                 self.children.ended = true;
                 return;
@@ -156,13 +200,20 @@ impl Daemon {
         }
     }
 
-    fn ended(&mut self, child: &Child, exit: Exit) {
-        self.children.outputs.child_ended(child.pid, &mut self.log);
+    fn ended(&mut self, child: Child, exit: Exit) {
         if let Some(until) = child.stop.deadline_of_the_rest() {
             if signal::order_group(child.pid, Order::Nothing).is_ok() {
                 self.children.leftovers.push((child.pid, until));
             }
         }
+        match child.doing {
+            Doing::Command => self.command_ended(&child, exit),
+            Doing::Job { .. } => self.worker_ended(child, exit),
+        }
+    }
+
+    fn command_ended(&mut self, child: &Child, exit: Exit) {
+        self.children.outputs.child_ended(child.pid, &mut self.log);
         let (level, counter) = match exit.is_success() {
             true => (Level::Info, &mut self.counters.done),
             false => (Level::Error, &mut self.counters.failed),
@@ -173,7 +224,7 @@ impl Daemon {
         self.engine.finished(self.now, child.task, outcome);
     }
 
-    /// A task's command is to end: there is a newer event, and its scheduler restarts.
+    /// A task's job is to end: there is a newer event, and its scheduler restarts.
     pub fn stop_task(&mut self, task: TaskRef) {
         let now = self.now;
         for child in self.children.running.iter_mut().filter(|child| child.task == task) {
@@ -181,14 +232,16 @@ impl Daemon {
         }
     }
 
-    /// All commands are to end.
+    /// All jobs are to end.
     pub fn stop_all(&mut self) {
         let now = self.now;
         self.children.running.iter_mut().for_each(|child| tell(child.pid, child.stop.ask(now)));
     }
 
-    /// Commands that have run for too long are told to end, and those that were told in vain are killed.
+    /// Jobs that have run for too long are told to end, and those that were told in vain are killed; workers that have none
+    /// are ended.
     pub fn stop_overdue(&mut self) {
+        self.children.workers.end_idle(self.now);
         for mut child in std::mem::take(&mut self.children.running) {
             let order = child.stop.overdue(self.now);
             match order {
@@ -211,7 +264,7 @@ impl Daemon {
         });
     }
 
-    /// How many commands run.
+    /// How many jobs run.
     pub fn running(&self) -> usize {
         self.children.running.len()
     }

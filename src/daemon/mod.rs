@@ -23,12 +23,14 @@ use crate::config::{Config, DAEMON};
 use crate::engine::Engine;
 use crate::engine::task::Tasks;
 use crate::engine::watch::Watches;
-use crate::jobs::command::Environment;
+use crate::jobs::Work;
+use crate::jobs::command::{Command, Environment};
 use crate::parts::diag::Failure;
 use crate::parts::log::{Level, Log};
 use crate::sys::clock::{self, Tick};
 use crate::sys::inotify::{self, Inotify, Mask};
 use crate::sys::poll::{Interest, Poll};
+use crate::sys::process::Pid;
 use crate::sys::signal::{Signal, Signals};
 use crate::sys::timer::BootTimer;
 use crate::sys::{Errno, fs, process, random};
@@ -55,6 +57,8 @@ enum Token {
     Log,
     /// A command's pipe, by number.
     Output(usize),
+    /// What a worker has to say, by its process.
+    Worker(Pid),
 }
 
 /// A call of the loop's own that fails (for want of memory, say) is made again in the next turn, for what it is about
@@ -74,7 +78,8 @@ pub enum End {
 fn permitted(config: &Config) -> Result<(), Failure> {
     let uid = process::effective_uid();
     for scheduler in &config.schedulers {
-        if scheduler.command.user.as_ref().is_some_and(|user| uid != 0 && user.uid != uid) {
+        let Work::Command(Command { user: Some(user), .. }) = &scheduler.work else { continue };
+        if uid != 0 && user.uid != uid {
             let what = format!("run the commands of [scheduler {}] as another user", scheduler.name);
             return Err(Failure::of(&what, Errno::EPERM).hint("start dogwatch as root, or leave user = out"));
         }
@@ -234,6 +239,7 @@ impl Daemon {
                 Token::Timer => self.acknowledge_timer()?,
                 Token::Mounts => self.look_at_mounts(),
                 Token::Log => self.log.flush(),
+                Token::Worker(pid) => self.hear(pid),
                 Token::Output(number) => self.children.outputs.read(number, &mut self.log),
             }
         }
@@ -252,6 +258,9 @@ impl Daemon {
         self.log.blocked_on().for_each(|fd| poll.add(fd, Interest::Write, Token::Log));
         for (number, fd) in self.children.outputs.fds() {
             poll.add(fd, Interest::Read, Token::Output(number));
+        }
+        for (pid, fd) in self.children.voices() {
+            poll.add(fd, Interest::Read, Token::Worker(pid));
         }
         let woken = poll.wait(!self.has_work()).map_err(|errno| Failure::of("wait for events", errno))?;
         Ok(woken.collect())

@@ -15,12 +15,14 @@ pub struct Origin {
     pub path: Vec<u8>,
     /// Everything is logged, whatever the configured levels.
     pub debug: bool,
+    /// The names of the program's own jobs.
+    pub jobs: Vec<String>,
 }
 
 impl Origin {
     /// Reads it, the first time or again; with its warnings.
     pub fn load(&self) -> Result<(Config, Vec<String>), Refused> {
-        let loaded = config::load(&self.path)?;
+        let loaded = config::load(&self.path, &self.jobs)?;
         let config = if self.debug { loaded.config.debugging() } else { loaded.config };
         Ok((config, loaded.warnings))
     }

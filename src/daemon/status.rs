@@ -3,6 +3,7 @@
 //! Lines `KEY: VALUE`, then sections: a line `KEY:` and indented lines. Paths stand last, escaped.
 
 use super::Daemon;
+use super::children::Doing;
 use crate::engine::task::About;
 use crate::engine::watch::events;
 use crate::parts::diag::Failure;
@@ -72,7 +73,11 @@ impl Daemon {
         for child in self.children.iter() {
             let took = whole_seconds(self.now.0.saturating_sub(child.started.0));
             let task = task(&child.scheduler.name, &child.about);
-            text += &format!("  pid {}  for {took}  {task}\n", child.pid.raw());
+            let progress = match &child.doing {
+                Doing::Job { progress, .. } if progress.done > 0 || progress.total > 0 => format!("{progress}  "),
+                Doing::Job { .. } | Doing::Command => String::new(),
+            };
+            text += &format!("  pid {}  for {took}  {progress}{task}\n", child.pid.raw());
         }
         text += "pending:\n";
         let shown = tasks.pending(self.engine.watches.tree(), MOST_SHOWN);

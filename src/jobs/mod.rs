@@ -1,3 +1,25 @@
 //! Jobs: what a task does when its time has come.
+//!
+//! A kind of work that workers do has a room here, with a name, a byte form of its values, and what runs them.
 
 pub mod command;
+pub mod own;
+
+use crate::parts::worker::Report;
+
+/// What a scheduler's tasks do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Work {
+    /// They start a program.
+    Command(command::Command),
+    /// They call a job of this name, which the program has registered.
+    Own(String),
+}
+
+/// Does a job in a worker; `own` are those that the program has registered. The answer is the path of what it made.
+pub fn run(own: &own::Named<'_>, kind: &str, value: &[u8], report: &mut Report) -> Result<Option<Vec<u8>>, String> {
+    match kind {
+        own::KIND => own::run(own, value, report),
+        _ => Err(format!("the worker knows no work of the kind \"{kind}\"")),
+    }
+}

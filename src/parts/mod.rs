@@ -13,4 +13,5 @@ pub mod publish;
 pub mod template;
 pub mod text;
 pub mod wheel;
+pub mod worker;
 pub mod zone;

@@ -4,7 +4,8 @@
 //! ppoll(2) belongs to the loop). In the test build (feature `fault`) each passage is a numbered point of its
 //! process, at which the environment can ask for a failure:
 //!
-//! - `DOGWATCH_FAULT=main:17=ENOMEM` the 17th call fails with that errno without being made; several, with commas;
+//! - `DOGWATCH_FAULT=main:17=ENOMEM` the 17th call fails with that errno without being made (`worker:17`: of each worker);
+//!   several, with commas;
 //!   `=short` lets a read or write move only half of its bytes; `=kill` ends the process before the call, by SIGKILL.
 //! - `DOGWATCH_FAULT=overflow=3` every third read of the inotify queue that moves anything is lost: its records are
 //!   replaced by one that says that the queue overflowed.
@@ -118,6 +119,8 @@ mod fault {
 
     /// What is asked of the points of this process, read once from the environment.
     struct Plan {
+        /// What this process is: `main`, or `worker`.
+        role: &'static str,
         faults: Vec<(u32, Action)>,
         /// Every so manieth read of the inotify queue is lost.
         overflow: Option<NonZeroU32>,
@@ -149,7 +152,7 @@ mod fault {
         let plan = PLAN.get_or_init(Plan::from_environment);
         let number = POINTS.fetch_add(1, Ordering::Relaxed) + 1;
         if let Some(fd) = plan.log {
-            let line = format!("main:{number} {name}\n");
+            let line = format!("{}:{number} {name}\n", plan.role);
             // SAFETY: the pointer and length are those of a live string. The result does not matter: a test that
             // misses a line says so itself.
             unsafe { libc::write(fd, line.as_ptr().cast(), line.len()) };
@@ -176,21 +179,23 @@ mod fault {
         /// A word that is not understood is a mistake in a test, and must not pass for a run without faults.
         fn from_environment() -> Plan {
             let text = std::env::var("DOGWATCH_FAULT").unwrap_or_default();
+            let is_worker = std::env::args_os().next().is_some_and(|name| name == "dogwatch: worker");
+            let (role, other) = if is_worker { ("worker", "main") } else { ("main", "worker") };
             let (mut faults, mut overflow) = (Vec::new(), None);
-            for word in text.split(',').filter(|word| !word.is_empty()) {
-                match (parse(word), word.strip_prefix("overflow=").map(str::parse)) {
+            for word in text.split(',').filter(|word| !word.is_empty() && !word.starts_with(other)) {
+                match (parse(word, role), word.strip_prefix("overflow=").map(str::parse)) {
                     (Some(fault), _) => faults.push(fault),
                     (None, Some(Ok(every))) => overflow = Some(every),
                     (None, _) => std::process::abort(),
                 }
             }
             let log = std::env::var_os("DOGWATCH_FAULT_LOG").and_then(|path| open_log(path.into_vec()));
-            Plan { faults, overflow, log }
+            Plan { role, faults, overflow, log }
         }
     }
 
-    fn parse(word: &str) -> Option<(u32, Action)> {
-        let (number, action) = word.strip_prefix("main:")?.split_once('=')?;
+    fn parse(word: &str, role: &str) -> Option<(u32, Action)> {
+        let (number, action) = word.strip_prefix(role)?.strip_prefix(':')?.split_once('=')?;
         let action = match action {
             "short" => Action::Short,
             "kill" => Action::Kill,

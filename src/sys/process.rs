@@ -1,4 +1,4 @@
-//! This process: its ids, and its one fork.
+//! This process: its ids, its one fork, and on whose life its own depends.
 
 use super::{Errno, fs, gate};
 use std::ffi::{CString, c_char};
@@ -42,6 +42,19 @@ pub fn fork() -> Result<Option<Pid>, Errno> {
         gate::call("setsid", || unsafe { libc::setsid() })?;
     }
     Ok(Pid::new(pid))
+}
+
+/// From now on this process is killed when its parent ends (PR_SET_PDEATHSIG, prctl(2)), and nothing that it executes gains
+/// privileges (PR_SET_NO_NEW_PRIVS). ESRCH where `parent` is the parent no more: nobody would be waited for.
+pub fn live_under(parent: u32) -> Result<(), Errno> {
+    let (on, unused): (libc::c_ulong, libc::c_ulong) = (1, 0);
+    // SAFETY: takes numbers only.
+    gate::call("prctl", || unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong) })?;
+    // SAFETY: takes numbers only; the unused ones must be 0.
+    gate::call("prctl", || unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, on, unused, unused, unused) })?;
+    // SAFETY: takes nothing, and cannot fail. Asked for afterwards: an end before the first call sends no signal.
+    let is_there = unsafe { libc::getppid() }.unsigned_abs() == parent;
+    if is_there { Ok(()) } else { Err(Errno::ESRCH) }
 }
 
 /// Whether `fd` is the journal's stream that systemd connected: `JOURNAL_STREAM` names its device and inode

@@ -1,7 +1,50 @@
-//! Unix sockets (unix(7)), as a client.
+//! Unix sockets, as a client, and pairs of them that carry packets (unix(7)).
 
 use super::{Errno, Fd, gate};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+/// Whether a call waits: for room, or for something to read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wait {
+    /// As long as it takes.
+    Yes,
+    /// EAGAIN instead.
+    No,
+}
+
+impl Wait {
+    fn flag(self) -> libc::c_int {
+        if self == Wait::No { libc::MSG_DONTWAIT } else { 0 }
+    }
+}
+
+/// Two connected sockets of type SOCK_SEQPACKET: what is sent as one is received as one.
+pub fn pair() -> Result<(Fd, Fd), Errno> {
+    let mut ends = [-1; 2];
+    let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
+    // SAFETY: the kernel writes two descriptors into our array.
+    gate::call("socketpair", || unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, ends.as_mut_ptr()) })?;
+    Ok((Fd::new(ends[0]), Fd::new(ends[1])))
+}
+
+/// Sends one packet, whole or not at all; EPIPE where the other end is closed.
+pub fn send(socket: BorrowedFd<'_>, packet: &[u8], wait: Wait) -> Result<(), Errno> {
+    let flags = wait.flag() | libc::MSG_NOSIGNAL;
+    // SAFETY: bytes and length are those of a live slice.
+    gate::call("sendto", || unsafe { libc::send(socket.as_raw_fd(), packet.as_ptr().cast(), packet.len(), flags) })
+        .map(drop)
+}
+
+/// Receives one packet; 0 is the end. EMSGSIZE for one that is longer than the buffer: it is gone then.
+pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8], wait: Wait) -> Result<usize, Errno> {
+    // With MSG_TRUNC the answer is the packet's length, also where that is more than fits.
+    let flags = wait.flag() | libc::MSG_TRUNC;
+    // SAFETY: at most buffer.len() bytes are written into a buffer that is borrowed mutably for the call.
+    let length = gate::call("recvfrom", || unsafe {
+        libc::recv(socket.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), flags)
+    })?;
+    usize::try_from(length).ok().filter(|length| *length <= buffer.len()).ok_or(Errno::EMSGSIZE)
+}
 
 /// How bytes travel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

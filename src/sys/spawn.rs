@@ -59,8 +59,20 @@ impl Exit {
     }
 }
 
+/// The number that a descriptor has which a program is started with besides the standard three.
+pub const CHANNEL: RawFd = 3;
+
 /// Starts a program. An error is the program's too: with glibc and musl, a failing execve(2) is reported here.
 pub fn spawn(program: &Program, output: Output<'_>) -> Result<Pid, Errno> {
+    start(program, output, None)
+}
+
+/// Starts a program that prints where we do, with `channel` as descriptor [`CHANNEL`].
+pub fn spawn_with(program: &Program, channel: BorrowedFd<'_>) -> Result<Pid, Errno> {
+    start(program, Output::Inherited, Some(channel))
+}
+
+fn start(program: &Program, output: Output<'_>, channel: Option<BorrowedFd<'_>>) -> Result<Pid, Errno> {
     let argv = pointers(&program.argv);
     let envp = pointers(&program.env);
     let file = program.file.as_ref().or(program.argv.first()).ok_or(Errno::EINVAL)?;
@@ -73,6 +85,9 @@ pub fn spawn(program: &Program, output: Output<'_>) -> Result<Pid, Errno> {
             Output::Null => actions.open_null(number, libc::O_WRONLY)?,
             Output::To(fd) => actions.copy(fd, number)?,
         }
+    }
+    if let Some(fd) = channel {
+        actions.copy(fd, CHANNEL)?;
     }
     let mut pid: libc::pid_t = 0;
     // SAFETY: argv and envp are NULL-terminated arrays of pointers to strings that `program` keeps alive; attributes
@@ -186,7 +201,8 @@ impl Actions {
         checked(unsafe { libc::posix_spawn_file_actions_addopen(this, number, path, how, 0) })
     }
 
-    /// The copy is not close-on-exec (dup2(2)).
+    /// The copy is not close-on-exec (dup2(2)), nor is it if the number is the descriptor's own already (POSIX.1-2024; glibc
+    /// and musl have long done so).
     fn copy(&mut self, fd: BorrowedFd<'_>, number: RawFd) -> Result<(), Errno> {
         // SAFETY: `this` is initialised; the descriptor is open until the child has been started.
         checked(unsafe { libc::posix_spawn_file_actions_adddup2(self.0.as_mut_ptr(), fd.as_raw_fd(), number) })

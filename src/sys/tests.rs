@@ -1,6 +1,9 @@
 //! The wrappers' own parsers, with bytes that no kernel sends.
 
 use super::inotify::{Mask, Record, Records, Wd};
+use super::socket::Wait;
+use super::{Errno, socket};
+use std::os::fd::AsFd;
 
 /// fnmatch(3) with FNM_PATHNAME and FNM_PERIOD, as glob(3) uses it, for those who want to be compared.
 pub fn fnmatch(pattern: &str, name: &str) -> bool {
@@ -41,4 +44,19 @@ fn any_bytes_end_without_going_astray() {
     }
     let lying = record(1, 2, 3, b"").iter().take(12).copied().chain(u32::MAX.to_ne_bytes()).collect::<Vec<_>>();
     assert_eq!(Records::new(&lying).count(), 0);
+}
+
+#[test]
+fn a_packet_that_does_not_fit_is_an_error_and_the_next_one_is_whole() {
+    let (one, other) = socket::pair().unwrap();
+    for packet in [&[1_u8; 100][..], &[2; 50]] {
+        socket::send(one.as_fd(), packet, Wait::No).unwrap();
+    }
+    let mut buffer = [0; 50];
+    assert_eq!(socket::receive(other.as_fd(), &mut buffer, Wait::Yes), Err(Errno::EMSGSIZE));
+    assert_eq!((socket::receive(other.as_fd(), &mut buffer, Wait::Yes), buffer), (Ok(50), [2; 50]));
+    assert_eq!(socket::receive(other.as_fd(), &mut buffer, Wait::No), Err(Errno::EAGAIN));
+    drop(one);
+    assert_eq!(socket::receive(other.as_fd(), &mut buffer, Wait::Yes), Ok(0));
+    assert_eq!(socket::send(other.as_fd(), &[1], Wait::No), Err(Errno::EPIPE));
 }

@@ -22,7 +22,7 @@ use std::rc::Rc;
 use watch::watch;
 
 /// The configuration that the sources describe; it counts only if no complaint is an error.
-pub fn build(sources: &[Source], accounts: &Accounts, complaints: &mut Vec<Diagnostic>) -> Config {
+pub fn build(sources: &[Source], (accounts, jobs): (&Accounts, &[String]), complaints: &mut Vec<Diagnostic>) -> Config {
     let mut sections = Vec::new();
     for (number, source) in sources.iter().enumerate() {
         if let Some(complaint) = python(number, &source.text) {
@@ -43,7 +43,7 @@ pub fn build(sources: &[Source], accounts: &Accounts, complaints: &mut Vec<Diagn
     let daemon = daemon(of(Kind::Daemon), complaints);
     let logs = daemon.logs.routes();
     let names: Vec<&str> = of(Kind::Scheduler).map(|section| section.name.as_str()).collect();
-    let surroundings = Surroundings { logs: &logs, names: &names, accounts };
+    let surroundings = Surroundings { logs: &logs, names: &names, accounts, jobs };
     let schedulers: Vec<Scheduler> = of(Kind::Scheduler).map(|s| scheduler(s, &surroundings, complaints)).collect();
     let lognames: Vec<&str> = schedulers.iter().map(|scheduler| scheduler.logname.as_str()).chain([DAEMON]).collect();
     daemon.logs.check_names(&lognames, complaints);

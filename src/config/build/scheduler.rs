@@ -5,6 +5,7 @@ use crate::config::Scheduler;
 use crate::config::ini::{Entry, Section};
 use crate::config::keys::{Reader, expected};
 use crate::engine::task::{self, OnBusy, SchedulerId};
+use crate::jobs::Work;
 use crate::jobs::command::{Command, Line, Output, shell, words};
 use crate::parts::accounts::{Account, Accounts};
 use crate::parts::diag::Diagnostic;
@@ -17,8 +18,12 @@ pub(super) struct Surroundings<'a> {
     /// All schedulers; their place is their number.
     pub(super) names: &'a [&'a str],
     pub(super) accounts: &'a Accounts,
+    /// The program's own jobs.
+    pub(super) jobs: &'a [String],
 }
 
+/// The keys of which a scheduler has exactly one.
+const WORK: [&str; 3] = ["cmd", "exec", "job"];
 const ON_BUSY: [(&str, OnBusy); 3] = [("rerun", OnBusy::Rerun), ("skip", OnBusy::Skip), ("restart", OnBusy::Restart)];
 const OUTPUT: [(&str, Output); 3] = [("log", Output::Log), ("inherit", Output::Inherit), ("null", Output::Null)];
 
@@ -44,26 +49,51 @@ pub(super) fn scheduler(
     if !rules.files && !rules.dirs {
         reader.section_error("neither files nor directories count", "set files = yes or dirs = yes");
     }
-    let line = match (reader.entry("cmd"), reader.entry("exec")) {
-        (Some(cmd), None) => shell_line(cmd, &mut reader),
-        (None, Some(exec)) => arguments(exec, &mut reader),
-        (Some(_), Some(second)) => {
-            let complaint = Diagnostic::error(second.key_span.clone(), "a scheduler has one job, and cmd is here too");
-            reader.complain(complaint.help("remove one of cmd and exec"));
-            None
-        }
-        (None, None) => {
-            reader.section_error(format!("[scheduler {}] has no job", section.name), "add cmd = or exec =");
-            None
-        }
-    };
-    let command = Command {
-        line: line.unwrap_or(Line::Shell(Vec::new())),
-        user: reader.value("user", |word| surroundings.user(word)),
-        output: reader.value("output", |word| one_of(word, &OUTPUT)).unwrap_or_default(),
-    };
     let timeout = reader.value("timeout", a_duration).filter(|timeout| timeout.0 > 0);
-    Scheduler { name: section.name.clone(), logname, rules, command, timeout }
+    let work = work(section, &mut reader, surroundings).unwrap_or(Work::Own(String::new()));
+    Scheduler { name: section.name.clone(), logname, rules, work, timeout }
+}
+
+/// What its tasks do: exactly one of the keys that say so.
+fn work(section: &Section, reader: &mut Reader<'_>, surroundings: &Surroundings<'_>) -> Option<Work> {
+    let user = reader.value("user", |word| surroundings.user(word));
+    let output = reader.value("output", |word| one_of(word, &OUTPUT)).unwrap_or_default();
+    let mut chosen = WORK.iter().filter_map(|key| reader.entry(key).map(|entry| (*key, entry)));
+    let (first, second) = (chosen.next(), chosen.next());
+    let Some((key, entry)) = first else {
+        reader.section_error(format!("[scheduler {}] has no job", section.name), "add cmd =, exec = or job =");
+        return None;
+    };
+    if let Some((other, second)) = second {
+        let message = format!("a scheduler has one job, and {key} is here too");
+        let complaint = Diagnostic::error(second.key_span.clone(), message);
+        reader.complain(complaint.help(format!("remove one of {key} and {other}")));
+        return None;
+    }
+    let line = match key {
+        "cmd" => shell_line(entry, reader)?,
+        "exec" => arguments(entry, reader)?,
+        _ => return own(reader, surroundings).map(Work::Own),
+    };
+    Some(Work::Command(Command { line, user, output }))
+}
+
+/// The name of a job that the program has registered.
+fn own(reader: &mut Reader<'_>, surroundings: &Surroundings<'_>) -> Option<String> {
+    for (key, help) in
+        [("user", "a job runs as dogwatch itself does"), ("output", "a job tells the log what it has to say")]
+    {
+        if let Some(entry) = reader.entry(key) {
+            let complaint = Diagnostic::error(entry.key_span.clone(), format!("{key} is for cmd and exec"));
+            reader.complain(complaint.help(help));
+        }
+    }
+    let known: Vec<&str> = surroundings.jobs.iter().map(String::as_str).collect();
+    reader.value("job", |name| match known.contains(&name) {
+        true => Ok(name.to_owned()),
+        false if known.is_empty() => Err("this program has no jobs of its own: they are written in Rust".to_owned()),
+        false => Err(expected(name, &known)),
+    })
 }
 
 impl Surroundings<'_> {

@@ -69,7 +69,7 @@ impl Stop {
 }
 
 /// The first tick at which so long has passed: now was rounded down.
-fn later(now: Tick, by: Millis) -> Tick {
+pub fn later(now: Tick, by: Millis) -> Tick {
     Tick(now.0.saturating_add(by.0).saturating_add(1))
 }
 

@@ -58,10 +58,17 @@ const NOTIFY_SOCKET: &[u8] = b"NOTIFY_SOCKET";
 impl Environment {
     /// What is to be inherited of these `NAME=value`s.
     pub fn new(variables: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) -> Environment {
-        let own = |name: &[u8]| name.starts_with(PREFIX) || name == NOTIFY_SOCKET;
+        // In the test build, faults are for workers too.
+        let fault = |name: &[u8]| cfg!(feature = "fault") && name.starts_with(b"DOGWATCH_FAULT");
+        let own = |name: &[u8]| (name.starts_with(PREFIX) && !fault(name)) || name == NOTIFY_SOCKET;
         let strings =
             variables.into_iter().filter(|(name, _)| !own(name)).map(|(name, value)| [name, value].join(&b'='));
         Environment(strings.filter_map(|string| CString::new(string).ok()).collect())
+    }
+
+    /// The variables, `NAME=value` each.
+    pub fn variables(&self) -> Vec<CString> {
+        self.0.clone()
     }
 }
 

@@ -1,0 +1,182 @@
+//! Workers: this program started again, to do what would hold up the loop.
+//!
+//! A worker is started by posix_spawn(3) of /proc/self/exe, which survives an upgrade, and never by a fork: the daemon's
+//! heap may be large. Jobs go to it one after the other, as packets over a pair of sockets; log lines, progress and one
+//! result each come back. It ends when its socket is closed, and is killed when whoever started it ends in whatever way.
+//! Nothing here knows what a job is: the name of a kind of work, and bytes. Relies on `sys`.
+
+pub mod packet;
+
+use super::log::Level;
+use super::text::Escaped;
+use crate::sys::clock::{self, Tick};
+use crate::sys::process::{self, Pid};
+use crate::sys::socket::{self, Wait};
+use crate::sys::spawn::{self, Program};
+use crate::sys::{Errno, Fd, fd};
+use packet::{MOST_BYTES, Message, Progress};
+use std::ffi::{CString, OsStr};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What a worker is called in its argument list, so that it is told from the program's usual commands.
+const CALLED: &str = "dogwatch: worker";
+/// A longer line is logged in parts.
+const MOST_IN_A_LINE: usize = 4096;
+/// Progress is told at most so often, in milliseconds.
+const PROGRESS_EVERY: u64 = 250;
+
+/// A worker, as whoever started it sees it. It ends when this is dropped.
+pub struct Worker {
+    /// Its process, the leader of a group of its own; it is not reaped here.
+    pub pid: Pid,
+    socket: Fd,
+}
+
+/// What comes from a worker.
+pub enum Heard<'a> {
+    /// Nothing yet.
+    Nothing,
+    /// Something about the task of this number.
+    Said(u64, Message<'a>),
+    /// What is no message.
+    Noise,
+    /// Nothing more: it has ended, or is about to.
+    End,
+}
+
+impl Worker {
+    /// Starts one, with this environment. ENOENT where there is no /proc.
+    pub fn start(environment: Vec<CString>) -> Result<Worker, Errno> {
+        let (ours, theirs) = socket::pair()?;
+        let words = [CALLED.to_owned(), process::id().to_string()];
+        let argv = words.into_iter().filter_map(|word| CString::new(word).ok()).collect();
+        let program = Program { file: Some(spawn::ITSELF.to_owned()), argv, env: environment };
+        Ok(Worker { pid: spawn::spawn_with(&program, theirs.as_fd())?, socket: ours })
+    }
+
+    /// Gives it a job, as a packet, without waiting: there is room for one while it has none. EPIPE where it has ended.
+    pub fn give(&self, packet: &[u8]) -> Result<(), Errno> {
+        socket::send(self.socket.as_fd(), packet, Wait::No)
+    }
+
+    /// What it has to say at this moment. The buffer is the message's room.
+    pub fn hear<'b>(&self, buffer: &'b mut Vec<u8>) -> Heard<'b> {
+        buffer.resize(MOST_BYTES, 0);
+        match socket::receive(self.socket.as_fd(), buffer, Wait::No) {
+            Err(Errno::EAGAIN) => Heard::Nothing,
+            Err(Errno::EMSGSIZE) => Heard::Noise,
+            // Also ECONNRESET: it has ended without having read its job.
+            Ok(0) | Err(_) => Heard::End,
+            Ok(length) => match buffer.get(..length).and_then(packet::decode) {
+                Some((task, message)) => Heard::Said(task, message),
+                None => Heard::Noise,
+            },
+        }
+    }
+}
+
+impl AsFd for Worker {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// The worker's end, and the task that it is at.
+struct Line {
+    socket: Fd,
+    task: AtomicU64,
+}
+
+impl Line {
+    /// Whoever started us may be gone: then so are we, in a moment.
+    fn say(&self, message: &Message<'_>) -> Result<(), Errno> {
+        socket::send(self.socket.as_fd(), &message.encode(self.task.load(Ordering::Relaxed))?, Wait::Yes)
+    }
+
+    fn log(&self, level: Level, text: &str) {
+        for line in text.lines() {
+            for part in line.as_bytes().chunks(MOST_IN_A_LINE) {
+                let _ = self.say(&Message::Log(level, &Escaped(part).to_string()));
+            }
+        }
+    }
+}
+
+/// How a job that runs in a worker tells of itself.
+pub struct Report {
+    line: Arc<Line>,
+    told: Option<Tick>,
+}
+
+impl Report {
+    /// Adds to the daemon's log, under the scheduler's logname; each line of the text becomes a line there, which also
+    /// names scheduler, task and path. Control characters are escaped.
+    pub fn log(&mut self, level: Level, text: &str) {
+        self.line.log(level, text);
+    }
+
+    /// Tells how many bytes of the work are done, and of how many in all (0 if that is not known). `dogwatch status` shows
+    /// it. It may be called often: most calls tell nobody.
+    pub fn progress(&mut self, done: u64, total: u64) {
+        let now = clock::boot_now();
+        if self.told.is_none_or(|told| now.0 >= told.0 + PROGRESS_EVERY) {
+            self.told = Some(now);
+            let _ = self.line.say(&Message::Progress(Progress { done, total }));
+        }
+    }
+}
+
+/// If this process was started as a worker, it does by `run` what it is told, until nobody tells it more; the answer is its
+/// exit status then. `run` gets a kind of work and the bytes of its values, and gives the path of what it made, or in words
+/// why it failed, on one line without control characters.
+pub fn serve(
+    arguments: &[&OsStr],
+    mut run: impl FnMut(&str, &[u8], &mut Report) -> Result<Option<Vec<u8>>, String>,
+) -> Option<i32> {
+    let [called, parent] = arguments else { return None };
+    if *called != CALLED {
+        return None;
+    }
+    let Some(line) = parent.to_str().and_then(|parent| connect(parent.parse().ok()?).ok()) else { return Some(1) };
+    let mut buffer = vec![0; MOST_BYTES];
+    loop {
+        let length = match socket::receive(line.socket.as_fd(), &mut buffer, Wait::Yes) {
+            Ok(0) => return Some(0),
+            Ok(length) => length,
+            Err(_) => return Some(1),
+        };
+        let job = buffer.get(..length).and_then(packet::decode);
+        let Some((task, Message::Job { kind, value })) = job else { return Some(1) };
+        line.task.store(task, Ordering::Relaxed);
+        let result = run(kind, value, &mut Report { line: Arc::clone(&line), told: None });
+        if answer(&line, result).is_err() {
+            return Some(1);
+        }
+    }
+}
+
+fn connect(parent: u32) -> Result<Arc<Line>, Errno> {
+    let socket = fd::inherited(spawn::CHANNEL)?;
+    process::live_under(parent)?;
+    let line = Arc::new(Line { socket, task: AtomicU64::new(0) });
+    // A panic ends the worker, and with it no more than its job: but its words are wanted in the log.
+    let its_line = Arc::clone(&line);
+    std::panic::set_hook(Box::new(move |panic| its_line.log(Level::Error, &panic.to_string())));
+    Ok(line)
+}
+
+fn answer(line: &Line, result: Result<Option<Vec<u8>>, String>) -> Result<(), Errno> {
+    match result {
+        Ok(None) => line.say(&Message::Done),
+        Ok(Some(path)) => match line.say(&Message::Made(&path)) {
+            Err(Errno::EMSGSIZE) => line.say(&Message::Failed("the path of its result is too long to be told")),
+            said => said,
+        },
+        Err(why) => match line.say(&Message::Failed(&why)) {
+            Err(Errno::EMSGSIZE) => line.say(&Message::Failed("it gives a reason that is too long to be told")),
+            said => said,
+        },
+    }
+}
