@@ -73,8 +73,14 @@ impl Workers {
             }
         }
         let worker = Worker::start(environment())?;
-        worker.give(packet).inspect_err(|_| self.ended.push(worker.pid))?;
-        Ok(worker)
+        match worker.give(packet) {
+            // It has ended already: how, will be told as of one that ends at its job.
+            Ok(()) | Err(Errno::EPIPE) => Ok(worker),
+            Err(errno) => {
+                self.ended.push(worker.pid);
+                Err(errno)
+            }
+        }
     }
 }
 
