@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::{Scratch, dogwatch, is_root, skip, wait_until};
-use rustix::process::{Pid, Signal, test_kill_process};
+use common::{Scratch, dogwatch, is_gone, is_root, pid_in, skip, wait_until};
+use rustix::process::{Pid, Signal};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -18,16 +18,6 @@ fn config(scheduler: &str, more: &str) -> String {
 
 fn write(path: &Path) {
     fs::write(path, "x").unwrap();
-}
-
-fn is_gone(pid: i32) -> bool {
-    let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    state.is_empty() || state.contains(") Z ") || test_kill_process(Pid::from_raw(pid).unwrap()).is_err()
-}
-
-fn pid_in(scratch: &Scratch, file: &str) -> i32 {
-    wait_until("a process has written its pid", || scratch.read(file).ends_with('\n'));
-    scratch.read(file).trim().parse().unwrap()
 }
 
 #[test]

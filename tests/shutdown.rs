@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::{Scratch, comes_true, dogwatch, is_root, skip, wait_until};
-use rustix::process::{Pid, Signal, test_kill_process};
+use common::{Scratch, comes_true, dogwatch, is_gone, is_root, pid_in, skip, wait_until};
+use rustix::process::{Pid, Signal};
 use std::fs;
 use std::time::Duration;
 
@@ -14,17 +14,6 @@ fn config(daemon: &str, scheduler: &str, map: &str) -> String {
 }
 
 const MAP: &str = "IN_CLOSE_WRITE = run\nIN_MODIFY = cancel run";
-
-/// Whether a process is gone, or a zombie that its new parent has not reaped yet.
-fn is_gone(pid: i32) -> bool {
-    let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    state.is_empty() || state.contains(") Z ") || test_kill_process(Pid::from_raw(pid).unwrap()).is_err()
-}
-
-fn pid_in(scratch: &Scratch, file: &str) -> i32 {
-    wait_until("the command has written its pid", || scratch.read(file).ends_with('\n'));
-    scratch.read(file).trim().parse().unwrap()
-}
 
 #[test]
 fn tasks_that_are_due_in_time_still_run() {

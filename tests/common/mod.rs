@@ -1,7 +1,7 @@
 //! A scratch directory with a daemon in it, which is gone at the end of the test however that ends.
 #![allow(dead_code, reason = "each test program uses its part of it")]
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -254,4 +254,17 @@ pub fn await_watch(daemon: &Daemon, dir: &Path) {
         scheduled(&daemon.log()).iter().any(|path| path.starts_with(dir.join("probe").to_str().unwrap()))
     });
     assert!(seen, "{} is not watched:\n{}", dir.display(), daemon.log());
+}
+
+/// Whether a process is gone, or a zombie that its new parent has not reaped yet.
+pub fn is_gone(pid: i32) -> bool {
+    let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    state.is_empty() || state.contains(") Z ") || test_kill_process(Pid::from_raw(pid).unwrap()).is_err()
+}
+
+/// The number that a process writes into a file of the scratch directory.
+#[track_caller]
+pub fn pid_in(scratch: &Scratch, file: &str) -> i32 {
+    wait_until("the command has written its pid", || scratch.read(file).ends_with('\n'));
+    scratch.read(file).trim().parse().unwrap()
 }
