@@ -63,6 +63,11 @@ fn a_newer_event_restarts_a_running_command() {
     daemon.await_log("f: is running, gets SIGTERM, and begins anew");
     daemon.await_log("f: done");
     assert!(scratch.path("again").exists());
+    assert!(
+        daemon.log().contains("f: ended for a newer event") && !daemon.log().contains("failed"),
+        "{}",
+        daemon.log()
+    );
     daemon.stop();
     assert!(!scratch.path("alarm").exists(), "it has not failed");
 }

@@ -26,7 +26,7 @@ use crate::sys::{Errno, fd, process};
 use output::Outputs;
 use std::os::fd::AsFd;
 use std::rc::Rc;
-use stop::Stop;
+use stop::{Rest, Stop};
 use workers::Workers;
 
 pub use stop::GRACE;
@@ -40,6 +40,8 @@ pub struct Child {
     pub scheduler: Rc<Scheduler>,
     pub started: Tick,
     stop: Stop,
+    /// It is ended for a newer event: that is no failure.
+    outdated: bool,
     pub doing: Doing,
 }
 
@@ -64,9 +66,9 @@ pub struct Children {
     workers: Workers,
     /// SIGCHLD has come, and not every child has been looked at since.
     pub ended: bool,
-    /// Groups whose leader ended when it was told to, and of which somebody is left, with the instant of their SIGKILL. As long
-    /// as somebody is, the number is theirs; and it is not given out again within seconds (pid_max is 32,768 at least).
-    leftovers: Vec<(Pid, Tick)>,
+    /// Groups whose leader ended when it was told to, and of which somebody is left. As long as somebody is, the number is
+    /// theirs; and it is not given out again within seconds (pid_max is 32,768 at least).
+    leftovers: Vec<(Pid, Rest)>,
 }
 
 impl Children {
@@ -88,7 +90,7 @@ impl Children {
     /// When [`Daemon::stop_overdue`] has something to do.
     pub fn deadline(&self) -> Option<Tick> {
         let running = self.running.iter().filter_map(|child| child.stop.deadline());
-        running.chain(self.leftovers.iter().map(|(_, until)| *until)).chain(self.workers.deadline()).min()
+        running.chain(self.leftovers.iter().map(|(_, rest)| rest.look_at)).chain(self.workers.deadline()).min()
     }
 }
 
@@ -108,7 +110,16 @@ impl Daemon {
                 self.say_of_task(Level::Info, &about, format_args!("started, {what} {}", pid.raw()));
                 let stop = Stop::after(self.now, scheduler.timeout);
                 self.counters.started += 1;
-                self.children.running.push(Child { pid, task, about, scheduler, started: self.now, stop, doing });
+                self.children.running.push(Child {
+                    pid,
+                    task,
+                    about,
+                    scheduler,
+                    started: self.now,
+                    stop,
+                    outdated: false,
+                    doing,
+                });
             }
             Err(why) => {
                 self.counters.failed += 1;
@@ -201,11 +212,7 @@ impl Daemon {
     }
 
     fn ended(&mut self, child: Child, exit: Exit) {
-        if let Some(until) = child.stop.deadline_of_the_rest() {
-            if signal::order_group(child.pid, Order::Nothing).is_ok() {
-                self.children.leftovers.push((child.pid, until));
-            }
-        }
+        self.children.leftovers.extend(child.stop.rest(self.now).map(|rest| (child.pid, rest)));
         match child.doing {
             Doing::Command => self.command_ended(&child, exit),
             Doing::Job { .. } => self.worker_ended(child, exit),
@@ -214,6 +221,10 @@ impl Daemon {
 
     fn command_ended(&mut self, child: &Child, exit: Exit) {
         self.children.outputs.child_ended(child.pid, &mut self.log);
+        if child.outdated && !exit.is_success() {
+            self.say_of_child(Level::Info, child, format_args!("ended for a newer event"));
+            return self.engine.finished(self.now, child.task, Outcome::Outdated);
+        }
         let (level, counter) = match exit.is_success() {
             true => (Level::Info, &mut self.counters.done),
             false => (Level::Error, &mut self.counters.failed),
@@ -228,6 +239,7 @@ impl Daemon {
     pub fn stop_task(&mut self, task: TaskRef) {
         let now = self.now;
         for child in self.children.running.iter_mut().filter(|child| child.task == task) {
+            child.outdated = true;
             tell(child.pid, child.stop.ask(now));
         }
     }
@@ -256,11 +268,13 @@ impl Daemon {
             self.children.running.push(child);
         }
         let now = self.now;
-        self.children.leftovers.retain(|(group, until)| {
-            if *until <= now {
+        self.children.leftovers.retain_mut(|(group, rest)| match rest.overdue(now) {
+            None => true,
+            Some(Order::Kill) => {
                 tell(*group, Some(Order::Kill));
+                false
             }
-            *until > now
+            Some(order) => signal::order_group(*group, order).is_ok(),
         });
     }
 

@@ -59,12 +59,39 @@ impl Stop {
         }
     }
 
-    /// It has ended. If it was asked to, the rest of its group is killed then.
-    pub fn deadline_of_the_rest(self) -> Option<Tick> {
+    /// It has ended. If it was asked to, whoever is left of its group has the rest of its time.
+    pub fn rest(self, now: Tick) -> Option<Rest> {
         match self {
-            Stop::Asked(at) => Some(at),
+            Stop::Asked(until) => Some(Rest { look_at: now, pause: FIRST_PAUSE, until }),
             Stop::Unasked(_) | Stop::Killed => None,
         }
+    }
+}
+
+/// What is left of a group. Nobody tells when the last of it ends (it is not our child), so it is looked for, less and less often.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rest {
+    /// When [`Rest::overdue`] has an answer.
+    pub look_at: Tick,
+    pause: Millis,
+    until: Tick,
+}
+
+/// Who was told together with its leader has mostly ended by then.
+const FIRST_PAUSE: Millis = Millis(10);
+
+impl Rest {
+    /// What it is to be told by now: nothing, to see whether it is there, or SIGKILL.
+    pub fn overdue(&mut self, now: Tick) -> Option<Order> {
+        if now >= self.until {
+            return Some(Order::Kill);
+        }
+        if now < self.look_at {
+            return None;
+        }
+        self.look_at = later(now, self.pause).min(self.until);
+        self.pause = Millis(self.pause.0 * 2);
+        Some(Order::Nothing)
     }
 }
 

@@ -165,6 +165,11 @@ impl Daemon {
 
     /// A job has ended. Its worker is free, if it was not told to end meanwhile.
     fn answered(&mut self, child: Child, result: Result<Option<Vec<u8>>, String>) {
+        if child.outdated && result.is_err() {
+            self.say_of_child(Level::Info, &child, format_args!("ended for a newer event"));
+            self.engine.finished(self.now, child.task, Outcome::Outdated);
+            return self.dismiss(child);
+        }
         let (counter, level) = match &result {
             Ok(_) => (&mut self.counters.done, Level::Info),
             Err(_) => (&mut self.counters.failed, Level::Error),
@@ -177,6 +182,11 @@ impl Daemon {
         }
         let outcome = result.as_ref().map_or(Outcome::Failed, |path| Outcome::Done(path.as_deref()));
         self.engine.finished(self.now, child.task, outcome);
+        self.dismiss(child);
+    }
+
+    /// A worker without a job waits for one, if it was not told to end meanwhile.
+    fn dismiss(&mut self, child: Child) {
         if let Doing::Job { worker: Some(worker), .. } = child.doing {
             match child.stop {
                 Stop::Unasked(_) => self.children.workers.free.push((worker, later(self.now, LINGER))),

@@ -1,7 +1,7 @@
 //! Tasks that no event asked for: what another task hands on, and what was saved before the last end.
 
 use super::slab::{Key, State};
-use super::{Cause, Effect, OnBusy, SchedulerId, TaskRef, Tasks, due_after};
+use super::{Cause, Effect, SchedulerId, TaskRef, Tasks, due_after};
 use crate::engine::watch::{NodeId, Tree};
 use crate::parts::duration::Millis;
 use crate::sys::clock::Tick;
@@ -14,6 +14,8 @@ pub enum Outcome<'a> {
     Done(Option<&'a [u8]>),
     /// It failed.
     Failed,
+    /// It was ended for a newer event, which is no failure.
+    Outdated,
 }
 
 /// A task as it was when the daemon ended.
@@ -46,11 +48,9 @@ impl Tasks {
         else {
             return;
         };
-        // One that was ended for a newer event has not failed.
-        let restarts = spec.on_busy == OnBusy::Restart && self.slab.state(task.0) != State::Running { again_at: None };
         let (to, result) = match outcome {
             Outcome::Done(result) => (spec.then, result),
-            Outcome::Failed if restarts => return,
+            Outcome::Outdated => return,
             Outcome::Failed => (spec.on_failure, None),
         };
         let Some(to) = to else { return };

@@ -18,7 +18,14 @@ fn without_a_timeout_it_is_asked_only_when_it_is_not_wanted() {
     assert_eq!((stop.deadline(), stop.overdue(Tick(u64::MAX))), (None, None));
     assert_eq!(stop.ask(Tick(1_000)), Some(Order::Term));
     assert_eq!(stop.ask(Tick(2_000)), None, "asked once, and its grace is not prolonged");
-    assert_eq!(stop.deadline_of_the_rest(), Some(Tick(6_001)));
+    let mut rest = stop.rest(Tick(1_100)).unwrap();
+    let mut looks = 0;
+    let mut now = Tick(1_100);
+    while rest.overdue(now) == Some(Order::Nothing) {
+        assert_eq!(rest.overdue(now), None, "once a look");
+        (looks, now) = (looks + 1, rest.look_at);
+    }
+    assert_eq!((rest.overdue(now), now, looks), (Some(Order::Kill), Tick(6_001), 9), "less and less often");
     assert_eq!(stop.overdue(Tick(6_001)), Some(Order::Kill));
-    assert_eq!(stop.deadline_of_the_rest(), None, "the whole group was killed");
+    assert_eq!(stop.rest(Tick(6_001)), None, "the whole group was killed");
 }
