@@ -170,7 +170,9 @@ impl Watches {
     /// What the kernel would have told: IN_CREATE, then IN_CLOSE_WRITE of a file that nobody writes to any more. What has
     /// been there for long, at the first scan or a return, concerns only those watches that want to know it.
     fn deliver_found(&mut self, dir: NodeId, scan: Scan, found: Found<'_>, sink: Sink<'_>) {
-        let old = scan == Scan::First || (scan == Scan::Return && !found.recent);
+        // Of what a new configuration asks for, nothing has been lost.
+        let nothing_lost = self.reloading && !self.recovering;
+        let old = scan == Scan::First || (scan == Scan::Return && (!found.recent || nothing_lost));
         if old && !self.set_of(dir).existing {
             return;
         }
