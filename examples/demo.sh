@@ -68,8 +68,19 @@ await 'letter: done'
 await 'c/deep.*: done'
 await 'pwned).*: done'
 
-say "SIGTERM: the daemon ends"
+say "dogwatch reads its configuration again at SIGHUP: delays are an hour now"
+sed -i 's/^delay = 2$/delay = 1h/' "$scratch/dogwatch.conf"
+kill -HUP "$daemon"
+await 'the new configuration is taken'
+echo hello >"$scratch/src/patient"
+await 'patient: scheduled, due in 1h'
+
+say "dogwatch status: what is pending, what has happened"
+"$dogwatch" status -c "$scratch/dogwatch.conf"
+
+say "SIGTERM: the daemon ends, and saves what is not due"
 kill "$daemon"
 wait "$daemon"
 daemon=
 await 'ended'
+cat "$scratch/state/pending"
