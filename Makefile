@@ -22,7 +22,8 @@ run: build
 test:
 	$(CARGO) test --locked
 	$(CARGO) build --locked --features fault --examples
-	$(CARGO) test --locked --features fault --test fault --test model --test worker
+	$(CARGO) test --locked --features fault --test fault -- --show-output
+	$(CARGO) test --locked --features fault --test model --test worker
 
 # The random tests of the watch tree, for about half an hour.
 soak:

@@ -132,6 +132,7 @@ pub fn run(
     for warning in warnings {
         daemon.say(Level::Warning, format_args!("{warning}"));
     }
+    daemon.open_mounts();
     daemon.read_saved();
     let result = daemon.run();
     daemon.log.flush();
@@ -169,7 +170,7 @@ impl Daemon {
             timer,
             armed: None,
             buffer: vec![0; inotify::BUFFER],
-            mounts: Mounts::new(),
+            mounts: Mounts::default(),
             scanner: Scanner::new(),
             children: Children::default(),
             phase: Phase::Running,
@@ -210,6 +211,7 @@ impl Daemon {
     /// Does what follows from the last wait, waits, and reads what has come.
     fn turn(&mut self, poll: &mut Poll<Token>) -> Result<Option<End>, Failure> {
         self.reap()?;
+        self.look_at_mounts()?;
         self.stop_overdue();
         self.shut_down_further();
         if self.phase != Phase::Hasty {
@@ -237,7 +239,7 @@ impl Daemon {
                 Token::Signals => self.read_signals()?,
                 Token::Inotify => self.read_events()?,
                 Token::Timer => self.acknowledge_timer()?,
-                Token::Mounts => self.look_at_mounts(),
+                Token::Mounts => self.mounts.changed = true,
                 Token::Log => self.log.flush(),
                 Token::Worker(pid) => self.hear(pid),
                 Token::Output(number) => self.children.outputs.read(number, &mut self.log),
@@ -322,12 +324,6 @@ impl Daemon {
         }
         // A record has at most 16 + 256 bytes: with more room than that left, the queue is empty.
         Ok((read, read + 272 > room))
-    }
-
-    fn look_at_mounts(&mut self) {
-        let [gone, come] = self.mounts.changed();
-        self.engine.watches.mounted(&come);
-        self.engine.feed(self.now, |watches, sink| watches.unmounted(&gone, sink));
     }
 
     fn acknowledge_timer(&mut self) -> Result<(), Failure> {

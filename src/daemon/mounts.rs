@@ -1,8 +1,10 @@
 //! Mounts: one over a watched directory raises no inotify event, but /proc/self/mountinfo does (POLLPRI, proc(5)).
 
-use crate::sys::Fd;
-use crate::sys::fd;
+use super::Daemon;
+use crate::parts::diag::Failure;
+use crate::parts::log::Level;
 use crate::sys::fs::{self, CWD, Open};
+use crate::sys::{Errno, Fd, fd};
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -11,40 +13,67 @@ const MOUNTINFO: &[u8] = b"/proc/self/mountinfo";
 /// More mounts than that are not looked at: every mount is a line of about 100 bytes.
 const MOST: usize = 16 << 20;
 
+/// Its id and its mount point.
+type Mount = (Vec<u8>, Vec<u8>);
+
 /// The mount table, as it was read last. Without /proc there is none.
+#[derive(Default)]
 pub struct Mounts {
     file: Option<Fd>,
-    known: BTreeSet<(Vec<u8>, Vec<u8>)>,
+    known: BTreeSet<Mount>,
+    /// It is to be read again.
+    pub changed: bool,
 }
 
 impl Mounts {
-    pub fn new() -> Mounts {
-        let file = fs::open(CWD, MOUNTINFO, Open::ReadFollowing).ok();
-        Mounts { file, known: read() }
+    fn open() -> Result<Mounts, Failure> {
+        let fail =
+            |errno| Failure::on_path("read", MOUNTINFO, errno).hint("it is not noticed what is mounted or unmounted");
+        // Before it is read: what changes after that is told.
+        let file = fs::open(CWD, MOUNTINFO, Open::ReadFollowing).map_err(fail)?;
+        Ok(Mounts { file: Some(file), known: read().map_err(fail)?, changed: false })
     }
 
     /// What to wait for, by POLLPRI.
     pub fn file(&self) -> Option<BorrowedFd<'_>> {
         self.file.as_ref().map(Fd::as_fd)
     }
+}
 
-    /// The mount points that have gone and those that have come since the last look.
-    pub fn changed(&mut self) -> [Vec<Vec<u8>>; 2] {
-        let before = std::mem::replace(&mut self.known, read());
-        let points = |(_, point): &(Vec<u8>, Vec<u8>)| point.clone();
-        [before.difference(&self.known).map(points).collect(), self.known.difference(&before).map(points).collect()]
+impl Daemon {
+    /// From now on it is noticed what is mounted and unmounted.
+    pub fn open_mounts(&mut self) {
+        match Mounts::open() {
+            Ok(mounts) => self.mounts = mounts,
+            Err(failure) => self.say(Level::Warning, format_args!("{failure}")),
+        }
+    }
+
+    /// Tells the engine what mount points have gone and have come. What fails is tried again.
+    pub fn look_at_mounts(&mut self) -> Result<(), Failure> {
+        if !self.mounts.changed {
+            return Ok(());
+        }
+        let new = read().map_err(|errno| Failure::on_path("read", MOUNTINFO, errno))?;
+        let before = std::mem::replace(&mut self.mounts.known, new);
+        self.mounts.changed = false;
+        let points = |(_, point): &Mount| point.clone();
+        let gone: Vec<_> = before.difference(&self.mounts.known).map(points).collect();
+        let come: Vec<_> = self.mounts.known.difference(&before).map(points).collect();
+        self.engine.watches.mounted(&come);
+        self.engine.feed(self.now, |watches, sink| watches.unmounted(&gone, sink));
+        Ok(())
     }
 }
 
-/// Each mount's id and mount point.
-fn read() -> BTreeSet<(Vec<u8>, Vec<u8>)> {
-    let file = fs::open(CWD, MOUNTINFO, Open::ReadFollowing);
-    let text = file.and_then(|file| fd::read_all(file.as_fd(), MOST)).unwrap_or_default();
-    text.split(|byte| *byte == b'\n').filter_map(mount_of).collect()
+fn read() -> Result<BTreeSet<Mount>, Errno> {
+    let file = fs::open(CWD, MOUNTINFO, Open::ReadFollowing)?;
+    let text = fd::read_all(file.as_fd(), MOST)?;
+    Ok(text.split(|byte| *byte == b'\n').filter_map(mount_of).collect())
 }
 
 /// `36 35 98:0 /root /mount/point options…`; blanks in paths are written as `\040`.
-fn mount_of(line: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+fn mount_of(line: &[u8]) -> Option<Mount> {
     let mut fields = line.split(|byte| *byte == b' ');
     let (id, point) = (fields.next()?, fields.nth(3)?);
     let mut path = Vec::new();

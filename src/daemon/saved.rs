@@ -18,7 +18,7 @@ use crate::parts::text::Escaped;
 use crate::sys::clock::{self, Tick};
 use crate::sys::fs::{self, CWD, Open};
 use crate::sys::{Errno, Fd, change, fd};
-use format::{BROKEN, Entry, Identity, PENDING, Pending};
+use format::{BROKEN, Entry, Identity, PENDING, Pending, Was};
 use std::os::fd::AsFd;
 
 /// A million tasks with long paths are less.
@@ -91,10 +91,15 @@ impl Daemon {
                 self.say(Level::Warning, format_args!("no scheduler {}: {}", entry.scheduler, NotTakenUp(&entry)));
                 continue;
             };
-            if identity(&entry.path) != Ok(entry.file) {
-                changed += 1;
-                self.say(Level::Info, format_args!("the file has changed: {}", NotTakenUp(&entry)));
-                continue;
+            match what_is_at(&entry.path) {
+                // Rather once more than never.
+                Err(failure) => self.say(Level::Warning, format_args!("{failure}; its saved task is taken up")),
+                Ok(now) if now != entry.file && entry.file != Was::Unknown => {
+                    changed += 1;
+                    self.say(Level::Info, format_args!("the file has changed: {}", NotTakenUp(&entry)));
+                    continue;
+                }
+                Ok(_) => {}
             }
             let due = Tick(self.now.0.saturating_add(entry.wait.0.saturating_sub(passed)));
             let (source, path) = (entry.source.map(Vec::into_boxed_slice), entry.path);
@@ -117,15 +122,21 @@ impl Daemon {
         }
         let wait = |due: Tick| Millis(due.0.saturating_sub(self.now.0));
         let names: Vec<String> = self.config.schedulers.iter().map(|scheduler| scheduler.name.clone()).collect();
-        let mut count = 0_usize;
+        let (mut count, mut unseen) = (0_usize, Vec::new());
         let entries = self.engine.parked().filter_map(|(about, due)| {
             count += 1;
             let About { mask, path, source, .. } = about;
-            let file = identity(&path).unwrap_or_default();
+            let file = what_is_at(&path).unwrap_or_else(|failure| {
+                unseen.push(failure);
+                Was::Unknown
+            });
             let scheduler = names.get(usize::from(about.scheduler))?.clone();
             Some(Entry { scheduler, mask, path, source: source.map(Vec::from), wait: wait(due), file })
         });
         let text = format::encode(entries, clock::wall_now());
+        for failure in unseen {
+            self.say(Level::Warning, format_args!("{failure}; its task is saved, and taken up even if it changes"));
+        }
         if count == 0 {
             return self.forget_saved();
         }
@@ -163,12 +174,12 @@ impl Daemon {
     }
 }
 
-/// What is at a path now, if anything is.
-fn identity(path: &[u8]) -> Result<Option<Identity>, Errno> {
+/// What is at a path now.
+fn what_is_at(path: &[u8]) -> Result<Was, Failure> {
     match fs::stat(CWD, path) {
-        Ok(found) => Ok(Some(Identity::of(&found))),
-        Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
-        Err(errno) => Err(errno),
+        Ok(found) => Ok(Was::This(Identity::of(&found))),
+        Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(Was::Nothing),
+        Err(errno) => Err(Failure::on_path("look at", path, errno)),
     }
 }
 

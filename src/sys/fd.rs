@@ -45,6 +45,12 @@ pub fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize, Errno> {
     gate::sized("read", buffer.len(), |len| unsafe { libc::read(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), len) })
 }
 
+/// Reads what the kernel hands out whole or not at all: a signal, a timer's count.
+pub fn read_whole(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<(), Errno> {
+    // SAFETY: as many bytes as the buffer has are written into it, at most; it is borrowed mutably for the call.
+    gate::call("read", || unsafe { libc::read(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) }).map(drop)
+}
+
 /// Reads to the end; EFBIG where that is more than `most` bytes.
 pub fn read_all(fd: BorrowedFd<'_>, most: usize) -> Result<Vec<u8>, Errno> {
     let mut bytes = Vec::new();

@@ -11,8 +11,10 @@
 //!   replaced by one that says that the queue overflowed.
 //! - `DOGWATCH_FAULT_LOG=FILE` every point appends `main:17 openat` to FILE.
 //!
-//! What no point stands for: the allocator's brk and mmap, the calls inside posix_spawn, clocks read through the
-//! vDSO, what the run-time does before `main`, and the end of the process itself.
+//! What no point stands for: the allocator's brk and mmap; the calls inside posix_spawn, and the prlimit64 by which glibc
+//! looks over the descriptors that it is given; the one getrandom for the keys of the standard library's hash tables; getpid
+//! and geteuid, which cannot fail; clocks read through the vDSO; what the run-time does before `main`, and the end of the
+//! process itself. A test compares all others with what strace(1) sees.
 
 use super::errno::Errno;
 

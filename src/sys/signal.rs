@@ -62,8 +62,8 @@ impl Signals {
     /// The next signal that has come, if any.
     pub fn next(&self) -> Result<Option<Signal>, Errno> {
         let mut info = [0_u8; size_of::<libc::signalfd_siginfo>()];
-        match fd::read(self.fd.as_fd(), &mut info) {
-            Ok(_) => {}
+        match fd::read_whole(self.fd.as_fd(), &mut info) {
+            Ok(()) => {}
             Err(Errno::EAGAIN) => return Ok(None),
             Err(errno) => return Err(errno),
         }

@@ -41,8 +41,8 @@ impl BootTimer {
     /// Takes note that it has fired; it is unarmed then.
     pub fn acknowledge(&self) -> Result<(), Errno> {
         let mut count = [0; 8];
-        match fd::read(self.fd.as_fd(), &mut count) {
-            Ok(_) | Err(Errno::EAGAIN) => Ok(()),
+        match fd::read_whole(self.fd.as_fd(), &mut count) {
+            Ok(()) | Err(Errno::EAGAIN) => Ok(()),
             Err(errno) => Err(errno),
         }
     }

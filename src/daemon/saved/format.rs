@@ -33,8 +33,19 @@ pub struct Entry {
     pub source: Option<Vec<u8>>,
     /// How long it still had to wait.
     pub wait: Millis,
-    /// What was at the path; `None` if nothing was.
-    pub file: Option<Identity>,
+    /// What was at the path.
+    pub file: Was,
+}
+
+/// What was found at a path.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Was {
+    /// Nothing.
+    Nothing,
+    /// This file.
+    This(Identity),
+    /// It could not be looked at when it was saved.
+    Unknown,
 }
 
 /// What makes a file the same. Device numbers may change when the machine starts.
@@ -61,10 +72,11 @@ pub fn encode(entries: impl Iterator<Item = Entry>, now: i64) -> Vec<u8> {
     for Entry { scheduler, mask, path, source, wait, file } in entries {
         let (event, dir) = (events::first_name(mask), if mask.any(Mask::ISDIR) { DIRECTORY } else { "" });
         let file = match file {
-            Some(Identity { ino, size, mtime: (seconds, nanoseconds) }) => {
+            Was::This(Identity { ino, size, mtime: (seconds, nanoseconds) }) => {
                 format!("{ino} {size} {seconds} {nanoseconds}")
             }
-            None => "-".to_owned(),
+            Was::Nothing => "-".to_owned(),
+            Was::Unknown => "?".to_owned(),
         };
         // Writing to a String cannot fail.
         let _ = write!(text, "{}\t{scheduler}\t{event}{dir}\t{file}\t{}", wait.0, Escaped(&path));
@@ -128,8 +140,9 @@ fn entry(line: &[u8]) -> Option<Entry> {
     let mask = events::by_name(name)?;
     let mask = if is_dir { mask.with(Mask::ISDIR) } else { mask };
     let file = match fields.next()? {
-        b"-" => None,
-        words => Some(identity(words)?),
+        b"-" => Was::Nothing,
+        b"?" => Was::Unknown,
+        words => Was::This(identity(words)?),
     };
     let path = unescaped(fields.next()?).filter(|path| path.starts_with(b"/"))?;
     let source = match fields.next() {

@@ -13,9 +13,10 @@ fn entries() -> Vec<Entry> {
     };
     let file = Identity { ino: u64::MAX, size: 0, mtime: (-7, 999_999_999) };
     vec![
-        entry(b"/a", None, Some(file)),
-        entry(b"/tab\there \xff\n and \\end\nend\n", Some(b"/old\t\\"), None),
-        Entry { mask: Mask::CREATE.with(Mask::ISDIR), wait: Millis(0), ..entry(b"/", Some(b""), Some(file)) },
+        entry(b"/a", None, Was::This(file)),
+        entry(b"/tab\there \xff\n and \\end\nend\n", Some(b"/old\t\\"), Was::Nothing),
+        entry(b"/b", None, Was::Unknown),
+        Entry { mask: Mask::CREATE.with(Mask::ISDIR), wait: Millis(0), ..entry(b"/", Some(b""), Was::This(file)) },
     ]
 }
 

@@ -1,116 +1,21 @@
-//! The errno gate: each system call of a small run of the daemon fails in turn. It goes on, or exits with a clear error;
-//! never a panic, a hang or a zombie. Needs the test build (feature `fault`; `make test` builds it).
+//! The errno gate: each system call of a run of the daemon fails in turn, or is its last. It goes on, or exits with a clear
+//! error, and saved tasks are whole; never a panic, a hang or a zombie. Needs the test build (feature `fault`; `make test`
+//! builds it). Here are the gate itself and what is published; the sweeps have rooms of their own.
 
+#[path = "../common/mod.rs"]
 mod common;
+mod mounts;
+mod run;
+mod sweep;
+mod trace;
 
 use common::{Scratch, dogwatch, wait_until};
 use rustix::process::Signal;
-use std::collections::BTreeMap;
 use std::fs;
 
 const CONFIG: &str = "[daemon]\nshutdown_timeout = 10\nlog = stderr\nlog = file:@DIR/daemon.log\n[scheduler run]\ncmd = echo {name} >@DIR/ran\ndelay = 20ms\n\
                       [event_map m]\nIN_CLOSE_WRITE = run\nIN_DELETE = cancel run\n\
                       [watch w]\npath = @SRC\nevent_map = m\nrec = yes\nauto_add = yes\n";
-
-/// What a run with faults came to.
-struct Outcome {
-    ran: bool,
-    code: Option<i32>,
-    log: String,
-    /// The log file is what standard error shows.
-    logs_agree: bool,
-    points: String,
-}
-
-/// A run in which a file in a directory that is new is acted on, and SIGTERM ends the daemon.
-fn run(fault: &str) -> Outcome {
-    let scratch = Scratch::new();
-    fs::create_dir(scratch.src().join("old")).unwrap();
-    let config = scratch.config(CONFIG);
-    let mut command = dogwatch();
-    command.args(["daemon", "-c"]).arg(config).env("DOGWATCH_FAULT", fault);
-    let mut daemon = scratch.spawn(command.env("DOGWATCH_FAULT_LOG", scratch.path("points")));
-    let pid = daemon.pid();
-    let mut ended = None;
-    let mut n = 0;
-    // Each try is a new directory, for the first ones may come before the watch does.
-    wait_until(&format!("{fault}: the command runs, or an error is told, or it exits"), || {
-        if n % 50 == 0 {
-            let dir = scratch.src().join(format!("new{n}"));
-            fs::create_dir(&dir).unwrap();
-            fs::write(dir.join("f"), "x").unwrap();
-        }
-        n += 1;
-        ended = daemon.try_wait();
-        ended.is_some() || scratch.path("ran").exists() || daemon.log().contains(" ERROR ")
-    });
-    let code = match ended {
-        Some(code) => code,
-        None => {
-            wait_until(&format!("{fault}: no zombie is left"), || !has_zombie(pid) || daemon.try_wait().is_some());
-            daemon.signal_if_there(Signal::TERM);
-            daemon.wait().code()
-        }
-    };
-    let log = daemon.log();
-    let logs_agree = scratch.read("daemon.log") == log;
-    Outcome { ran: scratch.path("ran").exists(), code, log, logs_agree, points: scratch.read("points") }
-}
-
-fn has_zombie(pid: u32) -> bool {
-    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    children
-        .split(' ')
-        .filter(|child| !child.is_empty())
-        .any(|child| fs::read_to_string(format!("/proc/{child}/stat")).is_ok_and(|stat| stat.contains(") Z ")))
-}
-
-/// Runs once for each point with this fault there; `judge` says what is wrong with an outcome.
-fn each_point(fault: &str, judge: impl Fn(&Outcome) -> Option<&'static str>) {
-    let clean = run("");
-    assert!(clean.ran && clean.code == Some(0), "a run without faults: {}", clean.log);
-    let points: Vec<&str> = clean.points.lines().collect();
-    let mut calls: BTreeMap<&str, usize> = BTreeMap::new();
-    points.iter().for_each(|line| *calls.entry(line.split(' ').nth(1).unwrap()).or_default() += 1);
-    println!("{fault} at each of {} points: {calls:?}", points.len());
-    for n in 1..=points.len() {
-        let outcome = run(&format!("main:{n}={fault}"));
-        let name = points[n - 1];
-        let panicked = outcome.log.contains("panicked") || outcome.code.is_none();
-        assert!(!panicked, "{name}={fault}: it panicked or was killed: {}", outcome.log);
-        if let Some(wrong) = judge(&outcome) {
-            panic!("{name}={fault}: {wrong}; exit status {:?}; log:\n{}", outcome.code, outcome.log);
-        }
-    }
-}
-
-/// A signal that interrupts a call changes nothing.
-#[test]
-fn eintr_at_every_point_changes_nothing() {
-    each_point("EINTR", |outcome| {
-        let quiet = !outcome.log.contains("ERROR") && !outcome.log.contains("lost");
-        (!(outcome.ran && outcome.code == Some(0) && quiet && outcome.logs_agree)).then_some("EINTR made a difference")
-    });
-}
-
-#[test]
-fn want_of_memory_at_every_point_is_survived_or_told() {
-    each_point("ENOMEM", |outcome| match outcome.code {
-        Some(0) if outcome.ran || outcome.log.contains(" ERROR ") => None,
-        Some(0) => Some("the command did not run, and nobody was told why"),
-        Some(1) if outcome.log.contains("dogwatch: cannot ") || outcome.log.contains("error: cannot ") => None,
-        Some(1) if outcome.log.is_empty() && outcome.points.lines().count() <= 8 => None,
-        Some(_) | None => Some("the end is not explained"),
-    });
-}
-
-/// A read or write that moves only half of its bytes loses none of them.
-#[test]
-fn short_reads_and_writes_are_completed() {
-    each_point("short", |outcome| {
-        (!(outcome.ran && outcome.code == Some(0) && outcome.logs_agree)).then_some("a short count made a difference")
-    });
-}
 
 /// The temporary name of `status` (FNV-1a).
 const TEMPORARY: &str = "run.d/.dogwatch-c4d5696d6cc12c2f";
