@@ -220,7 +220,7 @@ impl Daemon {
     }
 
     fn command_ended(&mut self, child: &Child, exit: Exit) {
-        self.children.outputs.child_ended(child.pid, &mut self.log);
+        self.children.outputs.child_ended(child.pid);
         if child.outdated && !exit.is_success() {
             self.say_of_child(Level::Info, child, format_args!("ended for a newer event"));
             return self.engine.finished(self.now, child.task, Outcome::Outdated);

@@ -52,12 +52,10 @@ impl Outputs {
         }
     }
 
-    /// What the command itself has printed is logged before its end is.
-    pub fn child_ended(&mut self, child: Pid, log: &mut Log) {
-        if let Some(number) = self.pipes.iter().position(|pipe| pipe.child == Some(child)) {
-            self.read(number, log);
-            self.pipes.get_mut(number).into_iter().for_each(|pipe| pipe.child = None);
-        }
+    /// A command has ended. What it has printed itself was read in the turn in which its SIGCHLD was: a pipe holds no more
+    /// than is read at once.
+    pub fn child_ended(&mut self, child: Pid) {
+        self.pipes.iter_mut().filter(|pipe| pipe.child == Some(child)).for_each(|pipe| pipe.child = None);
     }
 
     /// Closes what is at its end, and the oldest of too many whose command has ended.
