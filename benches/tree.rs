@@ -270,8 +270,10 @@ fn time() {
     }
     let config = scratch.path().join("dogwatch.conf");
     let text = format!(
-        "[scheduler run]\nexec = /bin/true\n[event_map map]\nIN_CLOSE_WRITE = run\n\
-         [watch tree]\npath = {}\nevent_map = map\nrec = yes\n",
+        "[daemon]\nrun_dir = {0}/run\nstate_dir = {0}/state\n\
+         [scheduler run]\nexec = /bin/true\n[event_map map]\nIN_CLOSE_WRITE = run\n\
+         [watch tree]\npath = {1}\nevent_map = map\nrec = yes\n",
+        scratch.path().display(),
         top.display()
     );
     fs::write(&config, text).unwrap();
