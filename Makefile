@@ -46,6 +46,7 @@ bench:
 
 install:
 	install -D -m 755 $(CARGO_TARGET_DIR)/release/dogwatch $(DESTDIR)$(PREFIX)/bin/dogwatch
+	install -D -m 644 src/cli/completion.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/dogwatch
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 man/*.1
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 man/*.5
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/dogwatch README.md CHANGELOG.md

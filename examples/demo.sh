@@ -37,6 +37,20 @@ sed "s|^path = /src_path|path = $scratch/src|" "$examples/demo.conf" >"$scratch/
 say "dogwatch check: is the configuration right?"
 "$dogwatch" check -c "$scratch/dogwatch.conf"
 
+say "dogwatch run: a command when something changes, without any configuration"
+"$dogwatch" run "$scratch/src" -- echo changed: {pathname} >"$scratch/changed" &
+daemon=$!
+tries=100
+until grep . "$scratch/changed"; do
+    tries=$((tries - 1))
+    [ $tries -gt 0 ] || { echo "demo: dogwatch run ran nothing" >&2; exit 1; }
+    echo hello >"$scratch/src/note"
+    sleep 0.1
+done
+kill "$daemon"
+wait "$daemon"
+daemon=
+
 say "dogwatch daemon: starts, and watches $scratch/src"
 : >"$scratch/log"
 "$dogwatch" daemon -c "$scratch/dogwatch.conf" >>"$scratch/log" 2>&1 &

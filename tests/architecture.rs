@@ -22,7 +22,8 @@ const DIVIDED: [&str; 3] = ["sources", "jobs", "engine"];
 /// What a room may import on its own floor besides itself.
 const NEIGHBOURS: [(&str, &str); 2] = [("engine/task", "engine/watch"), ("engine/task", "engine/rule")];
 
-/// Goals for lines without tests: all of src, and what touches other people's files as root. A quarter more fails.
+/// Goals for lines of code, without tests: all of src, and what touches other people's files as root. A quarter more fails.
+/// Comments and blank lines do not count: they are what an auditor reads with ease, and docstrings are asked for.
 const MOST_LINES: usize = 12_000;
 const MOST_PRIVILEGED_LINES: usize = 3_500;
 const PRIVILEGED: [&str; 6] = ["sys/", "parts/beneath", "parts/publish", "parts/walk", "parts/meta", "jobs/files"];
@@ -227,11 +228,15 @@ fn every_module_begins_with_what_it_is_for() {
 fn there_are_few_lines() {
     let sources = sources();
     let lines = |source: &Source| source.text.lines().count();
-    let total: usize = sources.iter().map(lines).sum();
+    let is_code = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with("//");
+    let code = |source: &Source| source.text.lines().filter(is_code).count();
+    let all: usize = sources.iter().map(lines).sum();
+    let total: usize = sources.iter().map(code).sum();
     let privileged = |source: &&Source| PRIVILEGED.iter().any(|prefix| source.name.starts_with(prefix));
-    let as_root: usize = sources.iter().filter(privileged).map(lines).sum();
+    let as_root: usize = sources.iter().filter(privileged).map(code).sum();
     println!(
-        "src without tests: {total} lines (goal {MOST_LINES}); privileged: {as_root} (goal {MOST_PRIVILEGED_LINES})"
+        "src without tests: {total} lines of code (goal {MOST_LINES}), {all} with comments and blank lines; \
+         privileged: {as_root} lines of code (goal {MOST_PRIVILEGED_LINES})"
     );
     assert!(total <= MOST_LINES * 5 / 4);
     assert!(as_root <= MOST_PRIVILEGED_LINES * 5 / 4);

@@ -58,7 +58,7 @@ dpkg-deb --extract "$deb" "$scratch/root"
 dpkg-deb --control "$deb" "$scratch/control"
 doc=usr/share/doc/dogwatch
 for file in usr/bin/dogwatch etc/dogwatch/dogwatch.conf usr/lib/systemd/system/dogwatch.service \
-    usr/share/man/man1/dogwatch.1.gz usr/share/man/man5/dogwatch.conf.5.gz \
+    usr/share/bash-completion/completions/dogwatch usr/share/man/man1/dogwatch.1.gz usr/share/man/man5/dogwatch.conf.5.gz \
     $doc/copyright $doc/changelog.gz $doc/CHANGELOG.md* $doc/README.md* $doc/examples/demo.conf; do
     ls "$scratch/root"/$file >/dev/null || fail "not in the package: $file"
 done

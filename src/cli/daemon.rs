@@ -1,7 +1,7 @@
 //! `dogwatch daemon`: the daemon, in the foreground or in the background.
 
 use super::{Usage, check, out};
-use crate::config::{DEFAULT_PATH, Places};
+use crate::config::{Config, DEFAULT_PATH, Places};
 use crate::daemon::{self, End, Origin, Wishes};
 use crate::jobs::command::Environment;
 use crate::parts::diag::Failure;
@@ -42,20 +42,30 @@ pub fn run(words: &[String], jobs: &[String]) -> Result<ExitCode, ExitCode> {
     }
     fd::cloexec_inherited();
     // Before the fork and before the lock: who knows the daemon's pid may send signals at once.
-    let signals = Signals::new().map_err(|errno| failed(Failure::of("take over signals", errno)))?;
+    let signals = Signals::new(true).map_err(|errno| failed(Failure::of("take over signals", errno)))?;
     let wishes = Wishes {
         places: config.places.clone().or(usual_places()),
         pid_file: path_option(&matches, "pid-file").map_err(failed)?,
         parent: background.then(into_background).transpose()?,
         ready_fd,
         notify_socket: variable("NOTIFY_SOCKET"),
+        ..Wishes::default()
     };
-    let environment = std::env::vars_os().map(|(name, value)| (name.into_vec(), value.into_vec()));
-    let log = Log::open(config.logs.clone(), variable("JOURNAL_STREAM").as_deref(), local_zone()).map_err(failed)?;
-    match daemon::run((config, origin), Environment::new(environment), log, signals, wishes).map_err(failed)? {
+    let log = local_log(&config).map_err(failed)?;
+    match daemon::run((config, Some(origin)), environment(), log, signals, wishes).map_err(failed)? {
         End::Orderly => Ok(ExitCode::SUCCESS),
-        End::Hasty => Err(ExitCode::FAILURE),
+        End::Hasty | End::Command(_) | End::TimedOut => Err(ExitCode::FAILURE),
     }
+}
+
+/// What commands inherit.
+pub fn environment() -> Environment {
+    Environment::new(std::env::vars_os().map(|(name, value)| (name.into_vec(), value.into_vec())))
+}
+
+/// The log as it is configured, in local time.
+pub fn local_log(config: &Config) -> Result<Log, Failure> {
+    Log::open(config.logs.clone(), variable("JOURNAL_STREAM").as_deref(), local_zone())
 }
 
 /// Forks. The child goes on; the parent ends once a byte comes from the descriptor that the child gets here: it serves; or

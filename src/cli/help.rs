@@ -7,7 +7,7 @@ use std::process::ExitCode;
 pub fn overview() -> String {
     let mut text = "usage: dogwatch COMMAND [OPTION]... [ARGUMENT]...\n\nCommands:\n".to_owned();
     for command in &COMMANDS {
-        text += &format!("    {:<12}{}\n", command.name, command.purpose);
+        text += &format!("    {:<13}{}\n", command.name, command.purpose);
     }
     text + "\n\"dogwatch help COMMAND\" shows a command's options.\n"
 }

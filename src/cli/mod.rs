@@ -3,12 +3,15 @@
 
 mod check;
 mod daemon;
+mod events;
 mod help;
 mod out;
+mod run;
 mod status;
+mod watching;
 
 use crate::parts::text::{to_bytes, to_text};
-use crate::sys::fd;
+use crate::sys::{fd, spawn};
 use getopts::{Matches, Options};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -25,18 +28,19 @@ struct Command {
     run: Run,
 }
 
-const COMMANDS: [Command; 5] = [
+const COMMANDS: [Command; 8] = [
     Command { name: "daemon", purpose: "watch directories and run tasks", run: daemon::run },
     Command { name: "check", purpose: "test the configuration", run: check::run },
     Command { name: "status", purpose: "show what the daemon is doing", run: status::run },
+    Command { name: "run", purpose: "run a command when paths change, without a configuration", run: run::run },
+    Command { name: "events", purpose: "print events as they come", run: events::run },
+    Command { name: "list-events", purpose: "show the events and their meaning", run: events::list },
     Command { name: "help", purpose: "show this, or a command's help", run: help::run },
     Command { name: "version", purpose: "show the version", run: help::version },
 ];
 
 /// Wrong usage.
 const USAGE: u8 = 2;
-/// The shell's status for a command that it does not find.
-const NOT_FOUND: i32 = 127;
 
 /// The whole program, from its arguments and the names of its own jobs to its exit status.
 pub fn main(arguments: impl IntoIterator<Item = OsString>, jobs: &[String]) -> ExitCode {
@@ -51,7 +55,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, jobs: &[String]) -> E
 /// A command that could not be started as another user; the answer is the exit status.
 pub fn not_started(wrong: &str) -> i32 {
     out::complain(&format!("dogwatch: {}\n", crate::parts::text::Escaped(wrong.as_bytes())));
-    NOT_FOUND
+    spawn::NOT_FOUND
 }
 
 fn dispatch(words: &[String], jobs: &[String]) -> Result<ExitCode, ExitCode> {

@@ -25,7 +25,7 @@ const MOST_BYTES: usize = 64 << 20;
 
 /// The command `status`.
 pub fn run(words: &[String], jobs: &[String]) -> Result<ExitCode, ExitCode> {
-    let about = "Shows what the daemon is doing: watches, pending tasks, running commands, counters.";
+    let about = "Shows what the daemon is doing: watches, tasks, running commands, counters.";
     let mut usage = Usage::new("dogwatch status [-c FILE] [--pid-file FILE]", about);
     check::configuration_option(&mut usage);
     usage.options.optopt("", "pid-file", "ask the daemon that holds this one", "FILE");

@@ -4,12 +4,14 @@
 //! reported at once, each with its place. Keys and their meaning are described in dogwatch.conf(5).
 
 mod build;
+mod draft;
 mod ini;
 mod keys;
 mod places;
 mod read;
 mod trust;
 
+pub use draft::Draft;
 pub use places::Places;
 pub use trust::open_directory as open_trusted_directory;
 
@@ -123,7 +125,18 @@ pub fn load(main: &[u8], jobs: &[String]) -> Result<Loaded, Refused> {
 /// Reads the configuration from texts, in their order.
 pub fn parse(sources: &[Source], accounts: &Accounts, jobs: &[String]) -> Result<Loaded, Refused> {
     let mut complaints: Vec<Diagnostic> = Vec::new();
-    let config = build::build(sources, (accounts, jobs), &mut complaints);
+    let sections = build::sections(sources, &mut complaints);
+    conclude(sources, sections, complaints, (accounts, jobs))
+}
+
+/// Sections into values; what is wrong with them is added to the complaints and shown with the sources' lines.
+fn conclude(
+    sources: &[Source],
+    sections: Vec<ini::Section>,
+    mut complaints: Vec<Diagnostic>,
+    known: (&Accounts, &[String]),
+) -> Result<Loaded, Refused> {
+    let config = build::build(sections, known, &mut complaints);
     complaints.sort_by_key(|complaint| (complaint.span.source, complaint.span.bytes));
     let rendered = |severity: Severity| {
         let chosen = complaints.iter().filter(move |complaint| complaint.severity == severity);

@@ -7,7 +7,7 @@ mod output;
 mod stop;
 mod workers;
 
-use super::{Daemon, say};
+use super::{Daemon, End, say};
 use crate::config::Scheduler;
 use crate::engine::task::{About, Outcome, TaskRef};
 use crate::engine::watch::events;
@@ -22,14 +22,14 @@ use crate::sys::clock::{self, Tick};
 use crate::sys::process::Pid;
 use crate::sys::signal::{self, Order};
 use crate::sys::spawn::{self, Exit};
-use crate::sys::{Errno, fd, process};
+use crate::sys::{Errno, Fd, fd, process};
 use output::Outputs;
 use std::os::fd::AsFd;
 use std::rc::Rc;
 use stop::{Rest, Stop};
 use workers::Workers;
 
-pub use stop::GRACE;
+pub use stop::{GRACE, later};
 
 /// A command that runs, or a job that a worker is at.
 pub struct Child {
@@ -122,6 +122,9 @@ impl Daemon {
                 });
             }
             Err(why) => {
+                if self.presence.wishes.once {
+                    self.verdict = Some(End::Command(Exit::Code(spawn::NOT_FOUND)));
+                }
                 self.counters.failed += 1;
                 self.say_of_task(Level::Error, &about, format_args!("failed: {why}"));
                 self.engine.finished(self.now, task, Outcome::Failed);
@@ -154,13 +157,14 @@ impl Daemon {
             date: &date,
         };
         let program = command.program(&values, &self.environment)?;
+        let dir = self.presence.wishes.dir.as_ref().map(Fd::as_fd);
         match command.output {
-            Output::Inherit => spawn::spawn(&program, spawn::Output::Inherited),
-            Output::Null => spawn::spawn(&program, spawn::Output::Null),
+            Output::Inherit => spawn::spawn(&program, spawn::Output::Inherited, dir),
+            Output::Null => spawn::spawn(&program, spawn::Output::Null, dir),
             Output::Log => {
                 let (ours, theirs) = fd::pipe()?;
                 fd::set_nonblocking(ours.as_fd())?;
-                let pid = spawn::spawn(&program, spawn::Output::To(theirs.as_fd()))?;
+                let pid = spawn::spawn(&program, spawn::Output::To(theirs.as_fd()), dir)?;
                 self.children.outputs.add(ours, pid, Rc::clone(scheduler), about.id);
                 Ok(pid)
             }
@@ -224,6 +228,9 @@ impl Daemon {
         if child.outdated && !exit.is_success() {
             self.say_of_child(Level::Info, child, format_args!("ended for a newer event"));
             return self.engine.finished(self.now, child.task, Outcome::Outdated);
+        }
+        if self.presence.wishes.once {
+            self.verdict = Some(End::Command(exit));
         }
         let (level, counter) = match exit.is_success() {
             true => (Level::Info, &mut self.counters.done),

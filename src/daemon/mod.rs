@@ -9,6 +9,7 @@ mod moment;
 mod mounts;
 mod perform;
 mod presence;
+mod printer;
 mod reload;
 mod saved;
 mod say;
@@ -17,6 +18,7 @@ mod shutdown;
 mod status;
 
 pub use presence::{PID_FILE, Wishes};
+pub use printer::{Printer, Wanted};
 pub use status::STATUS_FILE;
 
 use crate::config::{Config, DAEMON};
@@ -32,6 +34,7 @@ use crate::sys::inotify::{self, Inotify, Mask};
 use crate::sys::poll::{Interest, Poll};
 use crate::sys::process::Pid;
 use crate::sys::signal::{Signal, Signals};
+use crate::sys::spawn::Exit;
 use crate::sys::timer::BootTimer;
 use crate::sys::{Errno, fs, process, random};
 use children::Children;
@@ -55,6 +58,8 @@ enum Token {
     Timer,
     Mounts,
     Log,
+    /// Standard output, where events are printed.
+    Printer,
     /// A command's pipe, by number.
     Output(usize),
     /// What a worker has to say, by its process.
@@ -70,8 +75,12 @@ const PATIENCE: u64 = 10_000;
 pub enum End {
     /// As asked.
     Orderly,
-    /// At once, for it was asked twice.
+    /// At once, for it was asked twice, or cannot print.
     Hasty,
+    /// With the first command.
+    Command(Exit),
+    /// There was no event to print for too long.
+    TimedOut,
 }
 
 /// Whether dogwatch has the rights that a configuration needs.
@@ -89,7 +98,8 @@ fn permitted(config: &Config) -> Result<(), Failure> {
 
 struct Daemon {
     config: Config,
-    origin: Origin,
+    /// None if it was made on the command line.
+    origin: Option<Origin>,
     /// The configuration is to be read again.
     reload_asked: bool,
     environment: Environment,
@@ -104,7 +114,10 @@ struct Daemon {
     engine: Engine,
     children: Children,
     phase: Phase,
+    /// It is to end like this.
+    verdict: Option<End>,
     presence: Presence,
+    printer: Option<Printer>,
     counters: Counters,
     keeping: Keeping,
     degraded: Degraded,
@@ -117,9 +130,9 @@ struct Daemon {
     empty_at: Moment,
 }
 
-/// Runs until a signal ends it. An error is one that keeps the loop from starting, or from going on.
+/// Runs until it is to end. An error is one that keeps the loop from starting, or from going on.
 pub fn run(
-    (config, origin): (Config, Origin),
+    (config, origin): (Config, Option<Origin>),
     environment: Environment,
     log: Log,
     signals: Signals,
@@ -141,11 +154,11 @@ pub fn run(
 
 impl Daemon {
     fn new(
-        (config, origin): (Config, Origin),
+        (config, origin): (Config, Option<Origin>),
         environment: Environment,
         log: Log,
         signals: Signals,
-        presence: Presence,
+        mut presence: Presence,
     ) -> Result<Daemon, Failure> {
         let inotify = Inotify::new().map_err(|errno| match errno {
             Errno::EMFILE => Failure::of("open an inotify instance", errno)
@@ -154,12 +167,14 @@ impl Daemon {
         })?;
         let timer = BootTimer::new().map_err(|errno| Failure::of("make a timer", errno))?;
         fs::chdir_root().map_err(|errno| Failure::on_path("enter", b"/", errno))?;
-        let used = config.maps.iter().fold(Mask::default(), |used, map| used.with(map.used()));
+        let printer = presence.wishes.printer.take();
+        let printed = printer.as_ref().map(Printer::events);
+        let used = config.maps.iter().fold(printed.unwrap_or_default(), |used, map| used.with(map.used()));
         let now = clock::boot_now();
         let watches = Watches::new(&config.watches, used, random::seed());
         let tasks = Tasks::new(config.rules(), random::seed(), now);
         Ok(Daemon {
-            engine: Engine::new(watches, tasks, config.level == Level::Debug),
+            engine: Engine::new(watches, tasks, config.level == Level::Debug || printer.is_some()),
             config,
             origin,
             reload_asked: false,
@@ -174,7 +189,9 @@ impl Daemon {
             scanner: Scanner::new(),
             children: Children::default(),
             phase: Phase::Running,
+            verdict: None,
             presence,
+            printer,
             counters: Counters::default(),
             keeping: Keeping::default(),
             degraded: Degraded::default(),
@@ -214,9 +231,10 @@ impl Daemon {
         self.look_at_mounts()?;
         self.stop_overdue();
         self.shut_down_further();
-        if self.phase != Phase::Hasty {
+        if self.phase != Phase::Hasty && !self.is_behind() {
             self.settle();
         }
+        self.print_on();
         if let Some(end) = self.is_over() {
             return Ok(Some(end));
         }
@@ -241,6 +259,7 @@ impl Daemon {
                 Token::Timer => self.acknowledge_timer()?,
                 Token::Mounts => self.mounts.changed = true,
                 Token::Log => self.log.flush(),
+                Token::Printer => self.output_woke(),
                 Token::Worker(pid) => self.hear(pid),
                 Token::Output(number) => self.children.outputs.read(number, &mut self.log),
             }
@@ -252,7 +271,9 @@ impl Daemon {
     fn wait(&self, poll: &mut Poll<Token>) -> Result<Vec<Token>, Failure> {
         poll.clear();
         poll.add(self.signals.as_fd(), Interest::Read, Token::Signals);
-        poll.add(self.inotify.as_fd(), Interest::Read, Token::Inotify);
+        if !self.is_behind() {
+            poll.add(self.inotify.as_fd(), Interest::Read, Token::Inotify);
+        }
         poll.add(self.timer.as_fd(), Interest::Read, Token::Timer);
         if let Some(fd) = self.mounts.file() {
             poll.add(fd, Interest::Priority, Token::Mounts);
@@ -264,7 +285,11 @@ impl Daemon {
         for (pid, fd) in self.children.voices() {
             poll.add(fd, Interest::Read, Token::Worker(pid));
         }
-        let woken = poll.wait(!self.has_work()).map_err(|errno| Failure::of("wait for events", errno))?;
+        if let Some(printer) = &self.printer {
+            printer.poll(poll, Token::Printer);
+        }
+        let woken =
+            poll.wait(!self.has_work() || self.is_behind()).map_err(|errno| Failure::of("wait for events", errno))?;
         Ok(woken.collect())
     }
 
@@ -273,6 +298,7 @@ impl Daemon {
             match signal {
                 Signal::Child => self.children.ended = true,
                 Signal::Term | Signal::Int => self.asked_to_end(signal),
+                Signal::Hup if self.origin.is_none() => self.asked_to_end(signal),
                 Signal::Hup => {
                     self.log.reopen();
                     self.reload_asked = true;
@@ -340,6 +366,7 @@ impl Daemon {
             self.degraded.retry_at,
             self.phase.deadline(),
             self.children.deadline(),
+            self.printer.as_ref().and_then(Printer::deadline),
         ];
         let next = deadlines.into_iter().flatten().min();
         match next {

@@ -36,7 +36,10 @@ impl Daemon {
         let any = !effects.is_empty();
         for effect in effects {
             match effect {
-                Effect::Seen { mask, path, from_scan } => {
+                Effect::Seen { mask, path, source, .. } if self.printer.is_some() => {
+                    self.print_event(mask, &path, source.as_deref());
+                }
+                Effect::Seen { mask, path, from_scan, .. } => {
                     self.log.line(Level::Debug, DAEMON, format_args!("{}", say::event(mask, &path, from_scan)));
                 }
                 Effect::Start(task, about) => self.start(task, about),

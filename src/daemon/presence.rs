@@ -2,6 +2,7 @@
 //! started it that it is ready.
 
 use super::Daemon;
+use super::printer::Printer;
 use crate::config::{self, Places};
 use crate::parts::diag::Failure;
 use crate::parts::lockfile::{self, Lockfile, Refused};
@@ -14,6 +15,7 @@ use std::os::fd::AsFd;
 pub const PID_FILE: &[u8] = b"dogwatch.pid";
 
 /// How the daemon is to be there. Paths are absolute.
+#[derive(Default)]
 pub struct Wishes {
     /// Its own directories.
     pub places: Places,
@@ -25,6 +27,12 @@ pub struct Wishes {
     pub ready_fd: Option<Fd>,
     /// The socket of a service manager (sd_notify(3)).
     pub notify_socket: Option<Vec<u8>>,
+    /// Where commands run, if not in `/`.
+    pub dir: Option<Fd>,
+    /// It ends with the first command.
+    pub once: bool,
+    /// Events are printed.
+    pub printer: Option<Printer>,
 }
 
 /// How the daemon is there.
@@ -88,6 +96,7 @@ impl Daemon {
     /// All that is there at the start is watched.
     pub fn is_ready(&mut self) {
         self.ready = true;
+        self.printer.iter_mut().for_each(|printer| printer.wait_from(self.now));
         let watched = self.engine.watches.watched_directories();
         self.say(Level::Info, format_args!("ready, directories watched: {watched}"));
         let told = self.presence.wishes.ready_fd.take().map_or(Ok(()), |ready| fd::write_all(ready.as_fd(), b"\n"));

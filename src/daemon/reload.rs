@@ -33,11 +33,10 @@ impl Daemon {
     /// is in doubt.
     pub fn reload_if_asked(&mut self) {
         let calm = self.phase == Phase::Running && !self.has_work() && !self.engine.watches.is_in_doubt();
-        if !calm || !std::mem::take(&mut self.reload_asked) {
-            return;
-        }
+        let Some(origin) = self.origin.as_ref().filter(|_| calm && self.reload_asked) else { return };
+        self.reload_asked = false;
         let _ = self.presence.notify("RELOADING=1");
-        let refused = match self.origin.load() {
+        let refused = match origin.load() {
             Ok((config, warnings)) => match permitted(&config).and_then(|()| self.log.reconfigure(config.logs.clone()))
             {
                 Ok(()) => {

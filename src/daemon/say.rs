@@ -5,7 +5,7 @@ use crate::engine::watch::events;
 use crate::parts::duration::Millis;
 use crate::parts::text::Escaped;
 use crate::sys::inotify::Mask;
-use crate::sys::spawn::Exit;
+use crate::sys::spawn::{Exit, NOT_FOUND};
 use std::fmt::{self, Display};
 
 /// `inbox#7 IN_CLOSE_WRITE /path`, for the beginning of a line.
@@ -58,7 +58,9 @@ impl Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Exit::Code(0) => f.write_str("done"),
-            Exit::Code(127) => f.write_str("failed: exit status 127 (the shell's for a command that it does not find)"),
+            Exit::Code(NOT_FOUND) => {
+                f.write_str("failed: exit status 127 (the shell's for a command that it does not find)")
+            }
             Exit::Code(code) => write!(f, "failed: exit status {code}"),
             Exit::Signal(signal) => write!(f, "failed: ended by signal {signal}"),
         }

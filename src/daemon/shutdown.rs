@@ -1,6 +1,6 @@
 //! The end: what is due within shutdown_timeout still runs, then children get SIGTERM, and SIGKILL after that.
 
-use super::children::GRACE;
+use super::children::{GRACE, later};
 use super::{Daemon, End};
 use crate::parts::duration::Millis;
 use crate::parts::log::Level;
@@ -39,7 +39,8 @@ impl Daemon {
         let name = match signal {
             Signal::Term => "SIGTERM",
             Signal::Int => "SIGINT",
-            Signal::Hup | Signal::Usr1 | Signal::Child | Signal::Other(_) => "a signal",
+            Signal::Hup => "SIGHUP",
+            Signal::Usr1 | Signal::Child | Signal::Other(_) => "a signal",
         };
         if self.phase != Phase::Running {
             let left = self.engine.tasks().len();
@@ -85,7 +86,9 @@ impl Daemon {
                 let running = self.running();
                 if running > 0 {
                     let message = format_args!("time is over: {running} commands still run and get SIGTERM");
-                    self.say(Level::Warning, message);
+                    // Nobody expects what was given no time to have ended.
+                    let given_time = self.config.shutdown_timeout > Millis(0);
+                    self.say(if given_time { Level::Warning } else { Level::Info }, message);
                     self.stop_all();
                 }
                 self.phase = Phase::Terminating;
@@ -96,6 +99,9 @@ impl Daemon {
 
     /// Whether there is nothing left to wait for.
     pub fn is_over(&mut self) -> Option<End> {
+        if self.verdict.is_some() {
+            return self.verdict;
+        }
         match self.phase {
             Phase::Running => None,
             Phase::Hasty => Some(End::Hasty),
@@ -120,8 +126,4 @@ impl Daemon {
         self.conclude();
         self.stop_all();
     }
-}
-
-fn later(now: Tick, by: Millis) -> Tick {
-    Tick(now.0.saturating_add(by.0).saturating_add(1))
 }

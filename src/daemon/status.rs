@@ -51,7 +51,7 @@ impl Daemon {
             ("version", &env!("CARGO_PKG_VERSION")),
             ("pid", &process::id()),
             ("since", &self.log.zone().civil(self.presence.since)),
-            ("configuration", &Escaped(&self.origin.path)),
+            ("configuration", &Escaped(self.origin.as_ref().map_or(&[], |origin| &origin.path))),
             ("run_dir", &path(&wishes.places.run)),
             ("state_dir", &path(&wishes.places.state)),
             ("directories watched", &watches.watched_directories()),

@@ -40,7 +40,8 @@ impl Engine {
             *events += 1;
             if *traced {
                 let path = tree.path(event.dir, event.name);
-                effects.push(Effect::Seen { mask: event.mask, path, from_scan: event.from_scan });
+                let source = event.source.map(Box::from);
+                effects.push(Effect::Seen { mask: event.mask, path, source, from_scan: event.from_scan });
             }
             tasks.event(now, tree, event, effects);
         };

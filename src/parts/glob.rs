@@ -15,6 +15,9 @@ pub struct Glob {
     hidden: bool,
 }
 
+/// What means something in a pattern.
+pub const SPECIAL: &[u8] = b"*?[\\";
+
 /// Whether a component of a path is a pattern.
 pub fn is_pattern(component: &[u8]) -> bool {
     let mut bytes = component.iter();

@@ -10,6 +10,7 @@ pub mod lockfile;
 pub mod log;
 pub mod pattern;
 pub mod publish;
+pub mod stream;
 pub mod template;
 pub mod text;
 pub mod wheel;

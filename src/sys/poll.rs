@@ -18,6 +18,8 @@ pub enum Interest {
     Write,
     /// Something out of the ordinary (POLLPRI), and nothing else.
     Priority,
+    /// That the other end is closed, which is told in any case.
+    End,
 }
 
 impl<T: Copy> Poll<T> {
@@ -38,6 +40,7 @@ impl<T: Copy> Poll<T> {
             Interest::Read => libc::POLLIN,
             Interest::Write => libc::POLLOUT,
             Interest::Priority => libc::POLLPRI,
+            Interest::End => 0,
         };
         self.fds.push(libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 });
         self.tokens.push(token);

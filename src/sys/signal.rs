@@ -43,10 +43,12 @@ pub struct Signals {
 
 impl Signals {
     /// Blocks the loop's signals and SIGIO (which a lease may raise), gives SIGCHLD its default disposition back (inherited as ignored, the kernel would
-    /// reap children without a word: sigaction(2), NOTES), and opens the descriptor to read them from.
-    pub fn new() -> Result<Signals, Errno> {
-        let blocked = set_of(&[&READ[..], &[libc::SIGIO]].concat());
-        let set = set_of(&READ);
+    /// reap children without a word: sigaction(2), NOTES), and opens the descriptor to read them from. Without `hangup`, SIGHUP
+    /// is none of them.
+    pub fn new(hangup: bool) -> Result<Signals, Errno> {
+        let read: Vec<libc::c_int> = READ.into_iter().filter(|signal| hangup || *signal != libc::SIGHUP).collect();
+        let blocked = set_of(&[&read[..], &[libc::SIGIO]].concat());
+        let set = set_of(&read);
         // SAFETY: a live set, and no old one asked for. dogwatch has one thread.
         gate::call("rt_sigprocmask", || unsafe {
             libc::sigprocmask(libc::SIG_SETMASK, &raw const blocked, std::ptr::null_mut())
@@ -105,6 +107,15 @@ pub fn send_usr1(process: i32) -> Result<(), Errno> {
     }
     // SAFETY: takes numbers only.
     gate::call("kill", || unsafe { libc::kill(process, libc::SIGUSR1) }).map(drop)
+}
+
+/// Whether SIGHUP is ignored, as nohup(1) has it for the program that it starts.
+pub fn hangup_is_ignored() -> Result<bool, Errno> {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: no new disposition; the old one is written into a live structure.
+    gate::call("rt_sigaction", || unsafe { libc::sigaction(libc::SIGHUP, std::ptr::null(), action.as_mut_ptr()) })?;
+    // SAFETY: all zero is a valid value, and the kernel has written the real one.
+    Ok(unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN)
 }
 
 fn default_disposition(signal: libc::c_int) -> Result<(), Errno> {

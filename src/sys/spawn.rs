@@ -1,8 +1,8 @@
 //! Starting programs by posix_spawn(3), and waiting for them.
 //!
 //! posix_spawn and not fork: with a large heap, fork would copy page tables for milliseconds. The child gets a process
-//! group of its own, an empty signal mask, default dispositions, /dev/null as standard input and the parent's working
-//! directory, which between two turns of the loop is `/`. All of our descriptors are close-on-exec.
+//! group of its own, an empty signal mask, default dispositions, /dev/null as standard input and, unless another is given,
+//! the parent's working directory, which between two turns of the loop is `/`. All of our descriptors are close-on-exec.
 
 use super::process::Pid;
 use super::signal::set_of;
@@ -52,6 +52,9 @@ pub enum Exit {
     Signal(i32),
 }
 
+/// The shell's status for a command that it does not find.
+pub const NOT_FOUND: i32 = 127;
+
 impl Exit {
     /// Whether it succeeded.
     pub fn is_success(self) -> bool {
@@ -62,23 +65,10 @@ impl Exit {
 /// The number that a descriptor has which a program is started with besides the standard three.
 pub const CHANNEL: RawFd = 3;
 
-/// Starts a program. An error is the program's too: with glibc and musl, a failing execve(2) is reported here.
-pub fn spawn(program: &Program, output: Output<'_>) -> Result<Pid, Errno> {
-    start(program, output, None)
-}
-
-/// Starts a program that prints where we do, with `channel` as descriptor [`CHANNEL`].
-pub fn spawn_with(program: &Program, channel: BorrowedFd<'_>) -> Result<Pid, Errno> {
-    start(program, Output::Inherited, Some(channel))
-}
-
-fn start(program: &Program, output: Output<'_>, channel: Option<BorrowedFd<'_>>) -> Result<Pid, Errno> {
-    let argv = pointers(&program.argv);
-    let envp = pointers(&program.env);
-    let file = program.file.as_ref().or(program.argv.first()).ok_or(Errno::EINVAL)?;
-    let attributes = Attributes::new()?;
+/// Starts a program, in the directory `dir` if that is given. An error is the program's too: with glibc and musl, a failing
+/// execve(2) is reported here.
+pub fn spawn(program: &Program, output: Output<'_>, dir: Option<BorrowedFd<'_>>) -> Result<Pid, Errno> {
     let mut actions = Actions::new()?;
-    actions.open_null(libc::STDIN_FILENO, libc::O_RDONLY)?;
     for number in [libc::STDOUT_FILENO, libc::STDERR_FILENO] {
         match output {
             Output::Inherited => {}
@@ -86,9 +76,25 @@ fn start(program: &Program, output: Output<'_>, channel: Option<BorrowedFd<'_>>)
             Output::To(fd) => actions.copy(fd, number)?,
         }
     }
-    if let Some(fd) = channel {
-        actions.copy(fd, CHANNEL)?;
+    if let Some(dir) = dir {
+        actions.enter(dir)?;
     }
+    start(program, actions)
+}
+
+/// Starts a program that prints where we do, with `channel` as descriptor [`CHANNEL`].
+pub fn spawn_with(program: &Program, channel: BorrowedFd<'_>) -> Result<Pid, Errno> {
+    let mut actions = Actions::new()?;
+    actions.copy(channel, CHANNEL)?;
+    start(program, actions)
+}
+
+fn start(program: &Program, mut actions: Actions) -> Result<Pid, Errno> {
+    let argv = pointers(&program.argv);
+    let envp = pointers(&program.env);
+    let file = program.file.as_ref().or(program.argv.first()).ok_or(Errno::EINVAL)?;
+    let attributes = Attributes::new()?;
+    actions.open_null(libc::STDIN_FILENO, libc::O_RDONLY)?;
     let mut pid: libc::pid_t = 0;
     // SAFETY: argv and envp are NULL-terminated arrays of pointers to strings that `program` keeps alive; attributes
     // and actions are initialised and live.
@@ -184,7 +190,7 @@ impl Drop for Attributes {
     }
 }
 
-/// posix_spawn_file_actions_t: what becomes of the standard descriptors.
+/// posix_spawn_file_actions_t: what becomes of the standard descriptors, and of the working directory.
 struct Actions(Box<MaybeUninit<libc::posix_spawn_file_actions_t>>);
 
 impl Actions {
@@ -206,6 +212,12 @@ impl Actions {
     fn copy(&mut self, fd: BorrowedFd<'_>, number: RawFd) -> Result<(), Errno> {
         // SAFETY: `this` is initialised; the descriptor is open until the child has been started.
         checked(unsafe { libc::posix_spawn_file_actions_adddup2(self.0.as_mut_ptr(), fd.as_raw_fd(), number) })
+    }
+
+    /// The program's working directory (glibc 2.29, musl 1.1.24; posix_spawn_file_actions_addfchdir in POSIX.1-2024).
+    fn enter(&mut self, dir: BorrowedFd<'_>) -> Result<(), Errno> {
+        // SAFETY: `this` is initialised; the descriptor is open until the child has been started.
+        checked(unsafe { libc::posix_spawn_file_actions_addfchdir_np(self.0.as_mut_ptr(), dir.as_raw_fd()) })
     }
 }
 

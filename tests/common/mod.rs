@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -121,8 +121,13 @@ impl Scratch {
 
     /// The same without waiting.
     pub fn spawn(&self, command: &mut Command) -> Daemon {
-        let file = |name| File::create(self.path(name)).unwrap();
-        let child = self.places(command).stdin(Stdio::null()).stdout(file("out")).stderr(file("log")).spawn().unwrap();
+        let file = |name| Stdio::from(File::create(self.path(name)).unwrap());
+        self.spawn_at(command, Stdio::null(), file("out"), file("log"))
+    }
+
+    /// The same with these as standard input, output and error.
+    pub fn spawn_at(&self, command: &mut Command, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> Daemon {
+        let child = self.places(command).stdin(stdin).stdout(stdout).stderr(stderr).spawn().unwrap();
         Daemon { child, log: self.path("log"), out: self.path("out") }
     }
 }
@@ -260,6 +265,17 @@ pub fn await_watch(daemon: &Daemon, dir: &Path) {
 pub fn is_gone(pid: i32) -> bool {
     let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     state.is_empty() || state.contains(") Z ") || test_kill_process(Pid::from_raw(pid).unwrap()).is_err()
+}
+
+/// Waits until a process watches a directory with inotify, by the inode that proc(5) tells of.
+#[track_caller]
+pub fn await_watched(pid: u32, dir: &Path) {
+    let wanted = format!(" ino:{:x} ", fs::metadata(dir).unwrap().ino());
+    wait_until(&format!("{} is watched", dir.display()), || {
+        let descriptors = fs::read_dir(format!("/proc/{pid}/fdinfo")).into_iter().flatten().flatten();
+        let texts = descriptors.map(|entry| fs::read_to_string(entry.path()).unwrap_or_default());
+        texts.into_iter().any(|text| text.lines().any(|line| line.starts_with("inotify ") && line.contains(&wanted)))
+    });
 }
 
 /// The number that a process writes into a file of the scratch directory.

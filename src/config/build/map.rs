@@ -70,7 +70,9 @@ fn unknown_event(word: &str, span: Span) -> Diagnostic {
         return complaint.help("default stands alone: it is every event that is not named");
     }
     let names: Vec<&str> = events::EVENTS.iter().map(|event| event.name).chain(["default"]).collect();
-    complaint.help(expected(word, &names))
+    // Whoever leaves IN_ out is understood, and so is his misprint.
+    let full = if word.to_ascii_uppercase().starts_with("IN_") { word.to_owned() } else { format!("IN_{word}") };
+    complaint.help(expected(&full, &names))
 }
 
 /// The words of a comma-separated list with their places.

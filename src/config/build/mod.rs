@@ -21,22 +21,29 @@ use scheduler::{Surroundings, scheduler};
 use std::rc::Rc;
 use watch::watch;
 
-/// The configuration that the sources describe; it counts only if no complaint is an error.
-pub fn build(sources: &[Source], (accounts, jobs): (&Accounts, &[String]), complaints: &mut Vec<Diagnostic>) -> Config {
+/// The sections of all sources.
+pub fn sections(sources: &[Source], complaints: &mut Vec<Diagnostic>) -> Vec<Section> {
     let mut sections = Vec::new();
     for (number, source) in sources.iter().enumerate() {
-        if let Some(complaint) = python(number, &source.text) {
-            complaints.push(complaint);
-            continue;
+        match python(number, &source.text) {
+            Some(complaint) => complaints.push(complaint),
+            None => sections.extend(super::ini::parse(number, &source.text, complaints)),
         }
-        for section in super::ini::parse(number, &source.text, complaints) {
-            if let Some(kind) = keys::kind_of(&section, complaints) {
-                if kind != Kind::EventMap {
-                    keys::check_keys(kind, &section, complaints);
-                }
-                sections.push((kind, section));
-            }
-        }
+    }
+    sections
+}
+
+/// The configuration that the sections describe; it counts only if no complaint is an error.
+pub fn build(
+    sections: Vec<Section>,
+    (accounts, jobs): (&Accounts, &[String]),
+    complaints: &mut Vec<Diagnostic>,
+) -> Config {
+    let kinds: Vec<_> = sections.iter().map(|section| keys::kind_of(section, complaints)).collect();
+    let sections: Vec<(Kind, Section)> =
+        kinds.into_iter().zip(sections).filter_map(|(kind, section)| Some((kind?, section))).collect();
+    for (kind, section) in sections.iter().filter(|(kind, _)| *kind != Kind::EventMap) {
+        keys::check_keys(*kind, section, complaints);
     }
     unique(&sections, complaints);
     let of = |wanted: Kind| sections.iter().filter(move |(kind, _)| *kind == wanted).map(|(_, section)| section);

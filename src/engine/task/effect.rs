@@ -37,6 +37,8 @@ pub enum Effect {
         mask: Mask,
         /// Its path.
         path: Vec<u8>,
+        /// The path before a rename.
+        source: Option<Box<[u8]>>,
         /// A listing found it, not the kernel's queue.
         from_scan: bool,
     },

@@ -8,29 +8,31 @@ pub struct Name {
     pub bit: Mask,
     /// Its name as the kernel's headers write it.
     pub name: &'static str,
+    /// What has happened, in a few words (inotify(7)).
+    pub meaning: &'static str,
 }
 
-const fn event(bit: Mask, name: &'static str) -> Name {
-    Name { bit, name }
+const fn event(bit: Mask, name: &'static str, meaning: &'static str) -> Name {
+    Name { bit, name, meaning }
 }
 
 /// All events that can be mapped, in the order of their bits.
 pub const EVENTS: [Name; 15] = [
-    event(Mask::ACCESS, "IN_ACCESS"),
-    event(Mask::MODIFY, "IN_MODIFY"),
-    event(Mask::ATTRIB, "IN_ATTRIB"),
-    event(Mask::CLOSE_WRITE, "IN_CLOSE_WRITE"),
-    event(Mask::CLOSE_NOWRITE, "IN_CLOSE_NOWRITE"),
-    event(Mask::OPEN, "IN_OPEN"),
-    event(Mask::MOVED_FROM, "IN_MOVED_FROM"),
-    event(Mask::MOVED_TO, "IN_MOVED_TO"),
-    event(Mask::CREATE, "IN_CREATE"),
-    event(Mask::DELETE, "IN_DELETE"),
-    event(Mask::DELETE_SELF, "IN_DELETE_SELF"),
-    event(Mask::MOVE_SELF, "IN_MOVE_SELF"),
-    event(Mask::UNMOUNT, "IN_UNMOUNT"),
-    event(Mask::Q_OVERFLOW, "IN_Q_OVERFLOW"),
-    event(Mask::IGNORED, "IN_IGNORED"),
+    event(Mask::ACCESS, "IN_ACCESS", "a file was read, or a directory listed"),
+    event(Mask::MODIFY, "IN_MODIFY", "a file was written to, or its length changed"),
+    event(Mask::ATTRIB, "IN_ATTRIB", "mode, owner, times, xattrs or number of links changed"),
+    event(Mask::CLOSE_WRITE, "IN_CLOSE_WRITE", "a file that was open for writing was closed"),
+    event(Mask::CLOSE_NOWRITE, "IN_CLOSE_NOWRITE", "what was open for reading only was closed"),
+    event(Mask::OPEN, "IN_OPEN", "a file or directory was opened"),
+    event(Mask::MOVED_FROM, "IN_MOVED_FROM", "a name was renamed away"),
+    event(Mask::MOVED_TO, "IN_MOVED_TO", "a name was renamed to this, from src_pathname"),
+    event(Mask::CREATE, "IN_CREATE", "a file, directory, link or other was made"),
+    event(Mask::DELETE, "IN_DELETE", "a name was deleted"),
+    event(Mask::DELETE_SELF, "IN_DELETE_SELF", "a watched file or directory itself was deleted"),
+    event(Mask::MOVE_SELF, "IN_MOVE_SELF", "a watched file or directory itself was renamed"),
+    event(Mask::UNMOUNT, "IN_UNMOUNT", "the watched directory's file system was unmounted"),
+    event(Mask::Q_OVERFLOW, "IN_Q_OVERFLOW", "the queue overflowed: events were lost"),
+    event(Mask::IGNORED, "IN_IGNORED", "the kernel no longer watches the directory"),
 ];
 
 /// The event of this name, without regard to case, with or without `IN_`.
