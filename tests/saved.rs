@@ -15,6 +15,11 @@ fn config(daemon: &str, scheduler: &str) -> String {
     )
 }
 
+/// The same with commands that last until there is a file `go`.
+fn holding(daemon: &str, scheduler: &str) -> String {
+    config(daemon, scheduler).replace("@DIR/ran", "@DIR/ran; until [ -e @DIR/go ]; do sleep 0.02; done")
+}
+
 fn pending(scratch: &Scratch) -> String {
     scratch.read("state.d/pending")
 }
@@ -41,6 +46,21 @@ fn a_pending_task_outlives_the_daemon_and_keeps_its_time() {
     wait_until("nothing is left", || !scratch.path("state.d/pending").exists());
     daemon.stop();
     assert!(!scratch.path("state.d/pending").exists(), "nor saved again");
+}
+
+/// What waited for its turn when the daemon ended needs no event to start at its next start.
+#[test]
+fn a_task_that_is_due_already_starts_at_once() {
+    let scratch = Scratch::new();
+    let daemon = scratch.start(&holding("max_jobs = 1", ""));
+    fs::write(scratch.src().join("f"), "x").unwrap();
+    daemon.await_log("f: started");
+    fs::write(scratch.src().join("g"), "x").unwrap();
+    daemon.await_log("g: scheduled");
+    daemon.stop();
+    let daemon = scratch.start(&config("", ""));
+    daemon.await_log("1 saved tasks taken up");
+    wait_until("it runs", || scratch.read("ran") == "IN_CLOSE_WRITE f\nIN_CLOSE_WRITE g\n");
 }
 
 /// Until it has run, whatever happens to the daemon, the next start finds it; and a second orderly end saves it again.

@@ -224,6 +224,8 @@ impl Daemon {
         if !self.ready && !self.has_work() && !self.engine.watches.is_in_doubt() {
             self.take_up_saved();
             self.is_ready();
+            // What was saved may be due.
+            self.run_tasks();
         }
         self.forget_saved_if_done();
         if !self.has_work() {
