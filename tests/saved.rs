@@ -90,6 +90,33 @@ fn a_task_that_was_taken_up_survives_a_kill() {
     wait_until("the file is gone with its last task", || !scratch.path("state.d/pending").exists());
 }
 
+/// Nor is one lost that runs when the daemon is asked to end, whether others are saved then or not.
+#[test]
+fn a_task_that_was_taken_up_survives_a_kill_at_the_end() {
+    for others in [0, 1] {
+        let scratch = Scratch::new();
+        ended_with_one(&scratch, "", "delay = 3s");
+        let text = holding("", "delay = 1h").replace("shutdown_timeout = 0", "shutdown_timeout = 1m");
+        let mut daemon = scratch.start(&text);
+        wait_until("it runs", || scratch.read("ran") == "IN_CLOSE_WRITE f\n");
+        if others > 0 {
+            fs::write(scratch.src().join("g"), "x").unwrap();
+            daemon.await_log("g: scheduled");
+        }
+        daemon.signal(Signal::TERM);
+        daemon.await_log(&format!("for {} pending tasks", 1 + others));
+        daemon.signal(Signal::KILL);
+        daemon.wait();
+        fs::write(scratch.path("go"), "").unwrap();
+        let daemon = scratch.start(&text);
+        daemon.await_log(&format!("{} saved tasks taken up", 1 + others));
+        wait_until("it runs again", || scratch.read("ran") == "IN_CLOSE_WRITE f\n".repeat(2));
+        daemon.await_log("f: done");
+        daemon.stop();
+        assert_eq!(pending(&scratch).matches("/src/").count(), others, "what is done is saved no more");
+    }
+}
+
 #[test]
 fn a_file_that_has_changed_meanwhile_is_not_acted_on() {
     for change in ["write", "replace", "remove", "touch nothing"] {

@@ -33,8 +33,8 @@ pub struct Keeping {
     unread: bool,
     /// There is a file.
     written: bool,
-    /// What was kept aside when it was written, by [`crate::engine::task::Tasks::parkings`].
-    state: Option<u64>,
+    /// What there was to save when it was written, by [`crate::engine::task::Tasks`]'s `parkings` and `restored`.
+    state: Option<(u64, usize)>,
 }
 
 impl Daemon {
@@ -113,17 +113,18 @@ impl Daemon {
         self.say(Level::Info, message);
     }
 
-    /// Writes what is kept aside, if there is any.
+    /// Writes what the next start is to find, if there is any.
     pub fn save_tasks(&mut self) {
         let Some(path) = self.presence.wishes.places.state.clone() else { return };
-        let state = Some(self.engine.tasks().parkings);
+        let tasks = self.engine.tasks();
+        let state = Some((tasks.parkings, tasks.restored()));
         if self.keeping.written && self.keeping.state == state && self.phase != Phase::Hasty {
             return;
         }
         let wait = |due: Tick| Millis(due.0.saturating_sub(self.now.0));
         let names: Vec<String> = self.config.schedulers.iter().map(|scheduler| scheduler.name.clone()).collect();
         let (mut count, mut unseen) = (0_usize, Vec::new());
-        let entries = self.engine.parked().filter_map(|(about, due)| {
+        let entries = self.engine.to_save().filter_map(|(about, due)| {
             count += 1;
             let About { mask, path, source, .. } = about;
             let file = what_is_at(&path).unwrap_or_else(|failure| {

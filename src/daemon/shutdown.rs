@@ -68,7 +68,7 @@ impl Daemon {
         }
     }
 
-    /// What is kept aside by now is what the next start gets.
+    /// What there is to save by now is what the next start gets.
     fn conclude(&mut self) {
         if self.keeps_tasks() {
             self.save_tasks();

@@ -92,9 +92,9 @@ impl Engine {
         self.tasks.give_up(self.watches.tree_mut(), &mut self.effects);
     }
 
-    /// The tasks that are kept aside, and when they are due.
-    pub fn parked(&self) -> impl Iterator<Item = (About, Tick)> {
-        self.tasks.parked(self.watches.tree())
+    /// The tasks that the next start is to find, and when they are due.
+    pub fn to_save(&self) -> impl Iterator<Item = (About, Tick)> {
+        self.tasks.to_save(self.watches.tree())
     }
 
     /// Takes up a task that was saved.

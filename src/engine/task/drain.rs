@@ -63,14 +63,19 @@ impl Tasks {
         self.note(tree, at, What::Kept, effects);
     }
 
-    /// The tasks that are kept aside, and when they are due.
-    pub fn parked<'a>(&'a self, tree: &'a Tree) -> impl Iterator<Item = (About, Tick)> + 'a {
+    /// The tasks that the next start is to find, and when they are due: those that are kept aside, and until they have
+    /// ended, those that were found at this one.
+    pub fn to_save<'a>(&'a self, tree: &'a Tree) -> impl Iterator<Item = (About, Tick)> + 'a {
         // What is to run once more after a run whose end nobody waits for.
         let given_up = self.draining.is_some_and(|draining| draining.until.is_none());
-        self.slab.all().filter_map(move |(at, task)| match task.state {
-            State::Parked(due) => Some((self.about(tree, at)?, Tick(due))),
-            State::Running { again_at: Some(due) } if given_up => Some((self.about(tree, at)?, Tick(due))),
-            State::New | State::Delayed(_) | State::Queued(_) | State::Running { .. } => None,
+        self.slab.all().filter_map(move |(at, task)| {
+            let due = match task.state {
+                State::Parked(due) => Some(due),
+                State::Running { again_at: Some(due) } if given_up => Some(due),
+                State::Delayed(timer) => self.wheel.expiry(timer).filter(|_| task.restored),
+                State::New | State::Queued(_) | State::Running { .. } => task.restored.then_some(0),
+            };
+            Some((self.about(tree, at)?, Tick(due?)))
         })
     }
 

@@ -559,7 +559,7 @@ fn draining() -> Rig {
 
 impl Rig {
     fn kept(&self) -> Vec<(String, u64)> {
-        let kept = self.tasks.parked(&self.tree);
+        let kept = self.tasks.to_save(&self.tree);
         kept.map(|(about, due)| (String::from_utf8(about.path).unwrap(), due.0)).collect()
     }
 }
