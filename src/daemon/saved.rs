@@ -13,7 +13,7 @@ use crate::engine::task::{About, Saved, SchedulerId};
 use crate::parts::diag::Failure;
 use crate::parts::duration::Millis;
 use crate::parts::log::Level;
-use crate::parts::publish::{self, Target};
+use crate::parts::publish;
 use crate::parts::text::Escaped;
 use crate::sys::clock::{self, Tick};
 use crate::sys::fs::{self, CWD, Open};
@@ -141,11 +141,7 @@ impl Daemon {
         if count == 0 {
             return self.forget_saved();
         }
-        let published = state_dir(&path).and_then(|dir| {
-            let target = Target { dir: dir.as_fd(), dir_path: &path, name: PENDING };
-            publish::bytes(target, 0o600, &text)
-        });
-        match published {
+        match publish::bytes(&path, PENDING, 0o600, &text) {
             Ok(()) => {
                 (self.keeping.written, self.keeping.state) = (true, state);
                 self.say(Level::Info, format_args!("saved {count} tasks for the next start"));

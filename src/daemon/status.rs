@@ -6,15 +6,12 @@ use super::Daemon;
 use super::children::Doing;
 use crate::engine::task::About;
 use crate::engine::watch::events;
-use crate::parts::diag::Failure;
 use crate::parts::duration::Millis;
 use crate::parts::log::Level;
-use crate::parts::publish::{self, Target};
+use crate::parts::publish;
 use crate::parts::text::Escaped;
-use crate::sys::fs::{self, CWD, Open};
 use crate::sys::process;
 use std::fmt::Display;
-use std::os::fd::AsFd;
 
 /// The file's name in the run directory.
 pub const STATUS_FILE: &[u8] = b"status";
@@ -34,7 +31,7 @@ impl Daemon {
     /// Writes the status file.
     pub fn write_status(&mut self) {
         let written = match &self.presence.wishes.places.run {
-            Some(run) => publish_in(run, &self.status()),
+            Some(run) => publish::bytes(run, STATUS_FILE, 0o640, self.status().as_bytes()),
             None => return self.say(Level::Warning, format_args!("there is no run_dir to write the status to")),
         };
         if let Err(failure) = written {
@@ -107,9 +104,4 @@ fn task(scheduler: &str, about: &About) -> String {
 /// Rounded up, so that nothing is due in no time.
 fn whole_seconds(milliseconds: u64) -> Millis {
     Millis(milliseconds.div_ceil(1_000) * 1_000)
-}
-
-fn publish_in(run: &[u8], text: &str) -> Result<(), Failure> {
-    let dir = fs::open(CWD, run, Open::Directory).map_err(|errno| Failure::on_path("open", run, errno))?;
-    publish::bytes(Target { dir: dir.as_fd(), dir_path: run, name: STATUS_FILE }, 0o640, text.as_bytes())
 }
