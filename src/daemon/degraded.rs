@@ -51,7 +51,7 @@ impl Daemon {
             self.say(Level::Error, format_args!("{want}; tried again every {INTERVAL}"));
         }
         if self.degraded.retry_at.is_none() {
-            self.degraded.retry_at = Some(Tick(self.now.0.saturating_add(INTERVAL.0)));
+            self.degraded.retry_at = Some(INTERVAL.after(self.now));
         }
     }
 

@@ -55,7 +55,7 @@ impl Daemon {
         // A service manager that does not hear it will see it; systemd waits for as long as it is told to (sd_notify(3)).
         let most = (timeout.0 + GRACE.0 + SLACK.0) * 1_000;
         let _ = self.presence.notify(&format!("STOPPING=1\nEXTEND_TIMEOUT_USEC={most}"));
-        let until = later(self.now, timeout);
+        let until = timeout.after(self.now);
         self.phase = Phase::Draining(until);
         self.take_up_saved();
         let pending = self.engine.tasks().len();
@@ -120,8 +120,4 @@ impl Daemon {
         self.conclude();
         self.stop_all();
     }
-}
-
-fn later(now: Tick, by: Millis) -> Tick {
-    Tick(now.0.saturating_add(by.0).saturating_add(1))
 }

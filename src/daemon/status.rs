@@ -10,6 +10,7 @@ use crate::parts::duration::Millis;
 use crate::parts::log::Level;
 use crate::parts::publish;
 use crate::parts::text::Escaped;
+use crate::sys::clock::Tick;
 use crate::sys::process;
 use std::fmt::Display;
 
@@ -68,7 +69,7 @@ impl Daemon {
         let mut text: String = pairs.iter().map(|(key, value)| format!("{key}: {value}\n")).collect();
         text += "running:\n";
         for child in self.children.iter() {
-            let took = whole_seconds(self.now.0.saturating_sub(child.started.0));
+            let took = Millis(self.now.0.saturating_sub(child.started.0)).whole_seconds();
             let task = task(&child.scheduler.name, &child.about);
             let progress = match &child.doing {
                 Doing::Job { progress, .. } if progress.done > 0 || progress.total > 0 => format!("{progress}  "),
@@ -79,7 +80,9 @@ impl Daemon {
         text += "pending:\n";
         let shown = tasks.pending(self.engine.watches.tree(), MOST_SHOWN);
         for pending in &shown {
-            let due = pending.due.map(|due| format!("in {}", whole_seconds(due.0.saturating_sub(self.now.0))));
+            // Rounded up, so that nothing is due in no time.
+            let wait = |due: Tick| Millis(due.0.saturating_sub(self.now.0)).whole_seconds();
+            let due = pending.due.map(|due| format!("in {}", wait(due)));
             text += &format!(
                 "  due {}  {}\n",
                 due.as_deref().unwrap_or("now"),
@@ -99,9 +102,4 @@ impl Daemon {
 
 fn task(scheduler: &str, about: &About) -> String {
     format!("{scheduler}#{}  {}  {}", about.id, events::first_name(about.mask), Escaped(&about.path))
-}
-
-/// Rounded up, so that nothing is due in no time.
-fn whole_seconds(milliseconds: u64) -> Millis {
-    Millis(milliseconds.div_ceil(1_000) * 1_000)
 }

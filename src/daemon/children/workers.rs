@@ -3,7 +3,7 @@
 //!
 //! A job ends once: by its worker's answer, or else by its worker's end.
 
-use super::stop::{Stop, later};
+use super::stop::Stop;
 use super::{Child, Daemon, Doing, tell};
 use crate::engine::task::{About, Outcome};
 use crate::engine::watch::events;
@@ -189,7 +189,7 @@ impl Daemon {
     fn dismiss(&mut self, child: Child) {
         if let Doing::Job { worker: Some(worker), .. } = child.doing {
             match child.stop {
-                Stop::Unasked(_) => self.children.workers.free.push((worker, later(self.now, LINGER))),
+                Stop::Unasked(_) => self.children.workers.free.push((worker, LINGER.after(self.now))),
                 Stop::Asked(_) | Stop::Killed => self.children.workers.ended.push(worker.pid),
             }
         }

@@ -1,7 +1,7 @@
 //! Tasks that no event asked for: what another task hands on, and what was saved before the last end.
 
 use super::slab::{Key, State};
-use super::{Cause, Effect, SchedulerId, TaskRef, Tasks, due_after};
+use super::{Cause, Effect, SchedulerId, TaskRef, Tasks};
 use crate::engine::watch::{NodeId, Tree};
 use crate::parts::duration::Millis;
 use crate::sys::clock::Tick;
@@ -67,7 +67,7 @@ impl Tasks {
             cause = Cause { mask, dir, name, source: Some(old.into()), from_scan: false };
         }
         let delay = self.spec(to).map_or(Millis(0), |spec| spec.delay);
-        self.put(now, tree, to, &cause, due_after(now, delay), effects);
+        self.put(now, tree, to, &cause, delay.after(now).0, effects);
     }
 
     /// Takes a saved task up again. If events of this run have asked for the same since, they know better; what a first

@@ -191,7 +191,7 @@ impl Tasks {
         if !(if event.is_dir { spec.dirs } else { spec.files }) {
             return;
         }
-        let (due, key) = (due_after(now, spec.delay), spec.key(scheduler, event.dir, event.name));
+        let (due, key) = (spec.delay.after(now).0, spec.key(scheduler, event.dir, event.name));
         if self.draining.is_some() && self.slab.find(&key).is_none() {
             return;
         }
@@ -225,7 +225,9 @@ impl Tasks {
             task.mark = now.0 as u32;
         }
         let due = latest(task, &spec, now, due).max(throttle::held_until(task, now));
-        let wait = in_round_numbers(due.saturating_sub(now.0).saturating_sub(1));
+        let wait = Millis(due.saturating_sub(now.0).saturating_sub(1));
+        // For people: nobody counts the milliseconds of a minute.
+        let wait = if wait < Millis(60_000) { wait } else { wait.whole_seconds() };
         self.slab.set_path(tree, at, &key);
         let what = match state {
             State::New | State::Parked(_) => {
@@ -362,21 +364,11 @@ impl Tasks {
     }
 }
 
-/// The first tick at which a whole delay has passed: `now` was rounded down, so one more, if there is a delay at all.
-fn due_after(now: Tick, delay: Millis) -> u64 {
-    now.0.saturating_add(delay.0).saturating_add(u64::from(delay.0 > 0))
-}
-
-/// For people: nobody counts the milliseconds of a minute.
-fn in_round_numbers(wait: u64) -> Millis {
-    Millis(if wait < 60_000 { wait } else { wait.div_ceil(1_000) * 1_000 })
-}
-
 /// A task that is delayed again and again is due after `max_wait` all the same.
 fn latest(task: &slab::Task, spec: &Scheduler, now: Tick, due: u64) -> u64 {
     let waited = u64::from((now.0 as u32).wrapping_sub(task.mark));
     let delays = matches!(task.state, State::New | State::Delayed(_));
-    spec.max_wait.filter(|_| delays).map_or(due, |most| due.min(due_after(now, Millis(most.0.saturating_sub(waited)))))
+    spec.max_wait.filter(|_| delays).map_or(due, |most| due.min(Millis(most.0.saturating_sub(waited)).after(now).0))
 }
 
 #[cfg(test)]

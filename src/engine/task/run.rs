@@ -1,7 +1,7 @@
 //! The way of a task: delayed, queued, running, gone.
 
 use super::slab::State;
-use super::{Effect, Outcome, TaskRef, Tasks, due_after, throttle};
+use super::{Effect, Outcome, TaskRef, Tasks, throttle};
 use crate::engine::watch::Tree;
 use crate::parts::duration::Millis;
 use crate::sys::clock::Tick;
@@ -64,7 +64,7 @@ impl Tasks {
                 Some(about) => effects.push(Effect::Start(TaskRef(at), about)),
                 None => {
                     self.take_out(at);
-                    self.delay(at, due_after(now, UNKNOWN_PATH));
+                    self.delay(at, UNKNOWN_PATH.after(now).0);
                 }
             }
         }
