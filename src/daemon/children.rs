@@ -97,7 +97,7 @@ impl Children {
 impl Daemon {
     /// Starts a task's job.
     pub fn start(&mut self, task: TaskRef, about: About) {
-        let Some(scheduler) = self.config.schedulers.get(usize::from(about.scheduler)).cloned() else {
+        let Some(scheduler) = self.config.scheduler(about.scheduler).cloned() else {
             return self.engine.finished(self.now, task, Outcome::Failed);
         };
         let begun = match &scheduler.work {
@@ -289,7 +289,7 @@ impl Daemon {
 
     /// Logs what became of a task.
     pub fn say_of_task(&mut self, level: Level, about: &About, message: std::fmt::Arguments<'_>) {
-        let Some(scheduler) = self.config.schedulers.get(usize::from(about.scheduler)).cloned() else { return };
+        let Some(scheduler) = self.config.scheduler(about.scheduler).cloned() else { return };
         self.say_under(level, &scheduler, about, message);
     }
 

@@ -9,7 +9,7 @@ mod format;
 use super::Daemon;
 use super::shutdown::Phase;
 use crate::config::OnShutdown;
-use crate::engine::task::{About, Saved, SchedulerId};
+use crate::engine::task::{About, Saved};
 use crate::parts::diag::Failure;
 use crate::parts::duration::Millis;
 use crate::parts::log::Level;
@@ -85,8 +85,7 @@ impl Daemon {
         let passed = u64::try_from(clock::wall_now().saturating_sub(pending.at)).unwrap_or(0).saturating_mul(1_000);
         let (mut taken, mut changed, mut unknown) = (0_usize, 0_usize, 0_usize);
         for entry in pending.entries() {
-            let number = self.config.schedulers.iter().position(|scheduler| scheduler.name == entry.scheduler);
-            let Some(scheduler) = number.and_then(|number| SchedulerId::try_from(number).ok()) else {
+            let Some(scheduler) = self.config.number_of(&entry.scheduler) else {
                 unknown += 1;
                 self.say(Level::Warning, format_args!("no scheduler {}: {}", entry.scheduler, NotTakenUp(&entry)));
                 continue;
@@ -122,7 +121,6 @@ impl Daemon {
             return;
         }
         let wait = |due: Tick| Millis(due.0.saturating_sub(self.now.0));
-        let names: Vec<String> = self.config.schedulers.iter().map(|scheduler| scheduler.name.clone()).collect();
         let (mut count, mut unseen) = (0_usize, Vec::new());
         let entries = self.engine.to_save().filter_map(|(about, due)| {
             count += 1;
@@ -131,7 +129,7 @@ impl Daemon {
                 unseen.push(failure);
                 Was::Unknown
             });
-            let scheduler = names.get(usize::from(about.scheduler))?.clone();
+            let scheduler = self.config.scheduler(about.scheduler)?.name.clone();
             Some(Entry { scheduler, mask, path, source: source.map(Vec::from), wait: wait(due), file })
         });
         let text = format::encode(entries, clock::wall_now());

@@ -96,7 +96,7 @@ impl Daemon {
     }
 
     fn name_of(&self, about: &About) -> &str {
-        self.config.schedulers.get(usize::from(about.scheduler)).map_or("", |known| &known.name)
+        self.config.scheduler(about.scheduler).map_or("", |known| &known.name)
     }
 }
 
