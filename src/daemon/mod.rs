@@ -154,10 +154,9 @@ impl Daemon {
         })?;
         let timer = BootTimer::new().map_err(|errno| Failure::of("make a timer", errno))?;
         fs::chdir_root().map_err(|errno| Failure::on_path("enter", b"/", errno))?;
-        let used = config.maps.iter().fold(Mask::default(), |used, map| used.with(map.used()));
-        let now = clock::boot_now();
-        let watches = Watches::new(&config.watches, used, random::seed());
-        let tasks = Tasks::new(config.rules(), random::seed(), now);
+        let (rules, now) = (config.rules(), clock::boot_now());
+        let watches = Watches::new(&config.watches, rules.used(), random::seed());
+        let tasks = Tasks::new(rules, random::seed(), now);
         Ok(Daemon {
             engine: Engine::new(watches, tasks, config.level == Level::Debug),
             config,

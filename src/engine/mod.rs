@@ -111,7 +111,7 @@ impl Engine {
         rules: Rules,
         number: &dyn Fn(SchedulerId) -> Option<SchedulerId>,
     ) {
-        let used = rules.maps.iter().fold(Mask::default(), |used, map| used.with(map.used()));
+        let used = rules.used();
         self.tasks.reconfigure(rules, number, self.watches.tree_mut(), &mut self.effects);
         self.watches.reconfigure(watches, used);
     }

@@ -107,6 +107,13 @@ pub struct Rules {
     pub max_jobs: usize,
 }
 
+impl Rules {
+    /// All events that do anything.
+    pub fn used(&self) -> Mask {
+        self.maps.iter().fold(Mask::default(), |used, map| used.with(map.used()))
+    }
+}
+
 /// A task, by number, from its start to its end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TaskRef(u32);
