@@ -1,6 +1,6 @@
 //! Tasks that no event asked for: what another task hands on, and what was saved before the last end.
 
-use super::slab::{Key, State};
+use super::slab::State;
 use super::{Cause, Effect, SchedulerId, TaskRef, Tasks};
 use crate::engine::watch::{NodeId, Tree};
 use crate::parts::duration::Millis;
@@ -75,16 +75,15 @@ impl Tasks {
     pub fn restore(&mut self, now: Tick, tree: &mut Tree, saved: &Saved, effects: &mut Vec<Effect>) {
         let Some((dir, name)) = place(tree, &saved.path) else { return };
         let Some(spec) = self.spec(saved.scheduler) else { return };
-        let key = Key { scheduler: saved.scheduler, single: spec.singlejob, dir, name };
-        if let Some(at) = self.slab.find(&key) {
+        if let Some(at) = self.slab.find(&spec.key(saved.scheduler, dir, name)) {
             let waits = matches!(self.slab.state(at), State::Delayed(_) | State::Queued(_));
             if !waits || self.slab.get(at).is_some_and(|task| !task.from_scan) {
                 return;
             }
         }
         let cause = Cause { mask: saved.mask, dir, name, source: saved.source.clone(), from_scan: false };
-        self.put(now, tree, saved.scheduler, &cause, saved.due.0, effects);
-        if let Some(task) = self.slab.find(&key).and_then(|at| self.slab.get_mut(at)) {
+        let at = self.put(now, tree, saved.scheduler, &cause, saved.due.0, effects);
+        if let Some(task) = at.and_then(|at| self.slab.get_mut(at)) {
             task.restored = true;
             self.restored += 1;
         }

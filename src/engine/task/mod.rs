@@ -208,7 +208,7 @@ impl Tasks {
         self.put(now, tree, scheduler, &cause, due, effects);
     }
 
-    /// Makes a task, or changes the one that is there.
+    /// Makes a task, or changes the one that is there; the answer is its number.
     fn put(
         &mut self,
         now: Tick,
@@ -217,14 +217,15 @@ impl Tasks {
         cause: &Cause<'_>,
         due: u64,
         effects: &mut Vec<Effect>,
-    ) {
-        let Some(spec) = self.spec(scheduler).cloned() else { return };
+    ) -> Option<u32> {
+        let spec = self.spec(scheduler)?.clone();
         let key = spec.key(scheduler, cause.dir, cause.name);
         let at = self.slab.find(&key).unwrap_or_else(|| self.slab.add(tree, &key));
         let state = self.slab.state(at);
-        let Some(task) = self.slab.get_mut(at) else { return };
+        let task = self.slab.get_mut(at)?;
         if spec.on_busy == OnBusy::Skip && matches!(state, State::Running { .. }) {
-            return self.note(tree, at, What::Skipped, effects);
+            self.note(tree, at, What::Skipped, effects);
+            return Some(at);
         }
         (task.mask, task.from_scan) = (cause.mask, cause.from_scan);
         task.source = cause.source.clone().map(Box::new);
@@ -260,6 +261,7 @@ impl Tasks {
         };
         self.note(tree, at, what, effects);
         self.set_aside_if_too_late(tree, at, effects);
+        Some(at)
     }
 
     /// Cancels the path's task, and those of all that lies below it if it is a directory.
