@@ -17,9 +17,8 @@ use crate::parts::publish;
 use crate::parts::text::Escaped;
 use crate::sys::clock::{self, Tick};
 use crate::sys::fs::{self, CWD, Open};
-use crate::sys::{Errno, Fd, change, fd};
+use crate::sys::{Errno, change};
 use format::{BROKEN, Entry, Identity, PENDING, Pending, Was};
-use std::os::fd::AsFd;
 
 /// A million tasks with long paths are less.
 const MOST_BYTES: usize = 1 << 30;
@@ -45,34 +44,31 @@ impl Daemon {
 
     /// Reads what was saved. A file that is not whole is set aside.
     pub fn read_saved(&mut self) {
-        let Some(path) = self.presence.wishes.places.state.clone() else { return };
-        let read = state_dir(&path).and_then(|dir| match fs::open(dir.as_fd(), PENDING, Open::Read) {
-            Ok(file) => {
-                Ok(Some((dir, fd::read_all(file.as_fd(), MOST_BYTES).map_err(|errno| failure("read", &path, errno))?)))
+        let Some(path) = self.pending_file() else { return };
+        match fs::read(CWD, &path, Open::Read, MOST_BYTES).map(Pending::check) {
+            Ok(Ok(pending)) => {
+                self.keeping = Keeping { read: Some(pending), unread: false, written: true, state: None };
             }
-            Err(Errno::ENOENT) => Ok(None),
-            Err(errno) => Err(failure("read", &path, errno)),
-        });
-        match read {
-            Ok(None) => {}
-            Ok(Some((dir, text))) => match Pending::check(text) {
-                Ok(pending) => {
-                    self.keeping = Keeping { read: Some(pending), unread: false, written: true, state: None }
-                }
-                Err(wrong) => {
-                    let failure = failure("take up the tasks of", &path, wrong);
-                    let kept = match change::rename(dir.as_fd(), PENDING, BROKEN) {
-                        Ok(()) => "it is kept as pending.broken".to_owned(),
-                        Err(errno) => format!("and it cannot be renamed: {errno}"),
-                    };
-                    self.say(Level::Error, format_args!("{failure}; {kept}"));
-                }
-            },
-            Err(failure) => {
+            Ok(Err(wrong)) => {
+                let failure = Failure::on_path("take up the tasks of", &path, wrong);
+                let kept = match change::rename(CWD, &path, &[&path[..], BROKEN].concat()) {
+                    Ok(()) => "it is kept as pending.broken".to_owned(),
+                    Err(errno) => format!("and it cannot be renamed: {errno}"),
+                };
+                self.say(Level::Error, format_args!("{failure}; {kept}"));
+            }
+            Err(Errno::ENOENT) => {}
+            Err(errno) => {
                 self.keeping.unread = true;
+                let failure = Failure::on_path("read", &path, errno);
                 self.say(Level::Error, format_args!("{failure}; saved tasks are not taken up, and tried again"));
             }
         }
+    }
+
+    /// Where saved tasks are, if there is a state directory.
+    fn pending_file(&self) -> Option<Vec<u8>> {
+        self.presence.wishes.places.state.as_ref().map(|dir| [dir, &b"/"[..], PENDING].concat())
     }
 
     /// Takes up what was saved, now that all is watched.
@@ -158,13 +154,13 @@ impl Daemon {
     }
 
     fn forget_saved(&mut self) {
-        let Some(path) = self.presence.wishes.places.state.clone() else { return };
-        if std::mem::take(&mut self.keeping.written) {
-            let gone = state_dir(&path)
-                .and_then(|dir| change::unlink(dir.as_fd(), PENDING).map_err(|errno| failure("remove", &path, errno)));
-            if let Err(failure) = gone {
-                self.say(Level::Error, format_args!("{failure}; what is in it may be done once more"));
-            }
+        let Some(path) = self.pending_file() else { return };
+        if !std::mem::take(&mut self.keeping.written) {
+            return;
+        }
+        if let Err(errno) = change::unlink(CWD, &path) {
+            let failure = Failure::on_path("remove", &path, errno);
+            self.say(Level::Error, format_args!("{failure}; what is in it may be done once more"));
         }
     }
 }
@@ -176,14 +172,6 @@ fn what_is_at(path: &[u8]) -> Result<Was, Failure> {
         Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(Was::Nothing),
         Err(errno) => Err(Failure::on_path("look at", path, errno)),
     }
-}
-
-fn state_dir(path: &[u8]) -> Result<Fd, Failure> {
-    fs::open(CWD, path, Open::Directory).map_err(|errno| Failure::on_path("open", path, errno))
-}
-
-fn failure(what: &str, dir: &[u8], reason: impl std::fmt::Display) -> Failure {
-    Failure::on_path(what, &[dir, b"/", PENDING].concat(), reason)
 }
 
 /// A task that is let be.
