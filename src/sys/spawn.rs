@@ -58,13 +58,6 @@ pub enum Exit {
     Signal(i32),
 }
 
-impl Exit {
-    /// Whether it succeeded.
-    pub fn is_success(self) -> bool {
-        self == Exit::Code(0)
-    }
-}
-
 /// The number that a descriptor has which a program is started with besides the standard three.
 pub const CHANNEL: RawFd = 3;
 
