@@ -135,6 +135,8 @@ pub struct Tasks {
     restored: usize,
     /// How many have been cancelled before they started.
     pub cancelled: u64,
+    /// What is to be done, in this order; whoever does it takes it out.
+    pub effects: Vec<Effect>,
 }
 
 /// What a task is for.
@@ -162,11 +164,12 @@ impl Tasks {
             parkings: 0,
             restored: 0,
             cancelled: 0,
+            effects: Vec::new(),
         }
     }
 
     /// Consults the event's maps and does what they say, each (scheduler, verb) once.
-    pub fn event(&mut self, now: Tick, tree: &mut Tree, event: &Event<'_>, effects: &mut Vec<Effect>) {
+    pub fn event(&mut self, now: Tick, tree: &mut Tree, event: &Event<'_>) {
         let mut todo: Vec<(Action, Mask)> = Vec::new();
         for map in event.maps.iter().filter_map(|map| self.maps.get(usize::from(*map))) {
             for bit in events::bits(event.mask) {
@@ -179,21 +182,13 @@ impl Tasks {
         }
         for (action, bit) in todo {
             match action.verb {
-                Verb::Schedule => self.schedule(now, tree, action.scheduler, bit, event, effects),
-                Verb::Cancel => self.cancel(tree, action.scheduler, event, effects),
+                Verb::Schedule => self.schedule(now, tree, action.scheduler, bit, event),
+                Verb::Cancel => self.cancel(tree, action.scheduler, event),
             }
         }
     }
 
-    fn schedule(
-        &mut self,
-        now: Tick,
-        tree: &mut Tree,
-        scheduler: SchedulerId,
-        bit: Mask,
-        event: &Event<'_>,
-        effects: &mut Vec<Effect>,
-    ) {
+    fn schedule(&mut self, now: Tick, tree: &mut Tree, scheduler: SchedulerId, bit: Mask, event: &Event<'_>) {
         let Some(spec) = self.spec(scheduler) else { return };
         if !(if event.is_dir { spec.dirs } else { spec.files }) {
             return;
@@ -205,26 +200,18 @@ impl Tasks {
         let mask = if event.is_dir { bit.with(Mask::ISDIR) } else { bit };
         let (dir, name, source) = (event.dir, event.name, event.source.map(Box::from));
         let cause = Cause { mask, dir, name, source, from_scan: event.from_scan };
-        self.put(now, tree, scheduler, &cause, due, effects);
+        self.put(now, tree, scheduler, &cause, due);
     }
 
     /// Makes a task, or changes the one that is there; the answer is its number.
-    fn put(
-        &mut self,
-        now: Tick,
-        tree: &mut Tree,
-        scheduler: SchedulerId,
-        cause: &Cause<'_>,
-        due: u64,
-        effects: &mut Vec<Effect>,
-    ) -> Option<u32> {
+    fn put(&mut self, now: Tick, tree: &mut Tree, scheduler: SchedulerId, cause: &Cause<'_>, due: u64) -> Option<u32> {
         let spec = self.spec(scheduler)?.clone();
         let key = spec.key(scheduler, cause.dir, cause.name);
         let at = self.slab.find(&key).unwrap_or_else(|| self.slab.add(tree, &key));
         let state = self.slab.state(at);
         let task = self.slab.get_mut(at)?;
         if spec.on_busy == OnBusy::Skip && matches!(state, State::Running { .. }) {
-            self.note(tree, at, What::Skipped, effects);
+            self.note(tree, at, What::Skipped);
             return Some(at);
         }
         (task.mask, task.from_scan) = (cause.mask, cause.from_scan);
@@ -252,20 +239,20 @@ impl Tasks {
                 self.slab.set_state(at, State::Running { again_at: Some(due) });
                 match spec.on_busy {
                     OnBusy::Restart if again_at.is_none() => {
-                        effects.push(Effect::Stop(TaskRef(at)));
+                        self.effects.push(Effect::Stop(TaskRef(at)));
                         What::Restarted
                     }
                     OnBusy::Restart | OnBusy::Rerun | OnBusy::Skip => What::Again,
                 }
             }
         };
-        self.note(tree, at, what, effects);
-        self.set_aside_if_too_late(tree, at, effects);
+        self.note(tree, at, what);
+        self.set_aside_if_too_late(tree, at);
         Some(at)
     }
 
     /// Cancels the path's task, and those of all that lies below it if it is a directory.
-    fn cancel(&mut self, tree: &mut Tree, scheduler: SchedulerId, event: &Event<'_>, effects: &mut Vec<Effect>) {
+    fn cancel(&mut self, tree: &mut Tree, scheduler: SchedulerId, event: &Event<'_>) {
         let Some(spec) = self.spec(scheduler) else { return };
         let key = spec.key(scheduler, event.dir, event.name);
         let mut found: Vec<u32> = self.slab.find(&key).into_iter().collect();
@@ -278,19 +265,19 @@ impl Tasks {
             }
         }
         for at in found {
-            self.cancel_one(tree, at, What::Cancelled, effects);
+            self.cancel_one(tree, at, What::Cancelled);
         }
     }
 
     /// Ends a task that has not started; one that runs goes on, but not once more.
-    fn cancel_one(&mut self, tree: &mut Tree, at: u32, why: What, effects: &mut Vec<Effect>) {
+    fn cancel_one(&mut self, tree: &mut Tree, at: u32, why: What) {
         match self.slab.state(at) {
             State::Running { .. } => {
                 self.slab.set_state(at, State::Running { again_at: None });
-                self.note(tree, at, What::TooLate, effects);
+                self.note(tree, at, What::TooLate);
             }
             State::New | State::Delayed(_) | State::Queued(_) | State::Parked(_) => {
-                self.note(tree, at, why, effects);
+                self.note(tree, at, why);
                 self.remove(tree, at);
                 self.cancelled += 1;
             }
@@ -322,7 +309,7 @@ impl Tasks {
 
     /// A path has changed, and `maps` are the event maps that it concerns now: tasks that none of them would schedule
     /// for their event are cancelled.
-    pub fn match_again(&mut self, tree: &mut Tree, dir: NodeId, name: &[u8], maps: &[u16], effects: &mut Vec<Effect>) {
+    pub fn match_again(&mut self, tree: &mut Tree, dir: NodeId, name: &[u8], maps: &[u16]) {
         let tasks: Vec<(u32, SchedulerId, Mask)> = self
             .slab
             .of_node(tree, dir)
@@ -336,7 +323,7 @@ impl Tasks {
                 .flat_map(|map| events::bits(mask).map(|bit| map.actions(bit)))
                 .any(|found| found.contains(&wanted));
             if !matches {
-                self.cancel_one(tree, at, What::NotMatched, effects);
+                self.cancel_one(tree, at, What::NotMatched);
             }
         }
     }
@@ -349,11 +336,11 @@ impl Tasks {
         known.then(|| task.about(path))
     }
 
-    pub(super) fn note(&self, tree: &Tree, at: u32, what: What, effects: &mut Vec<Effect>) {
+    pub(super) fn note(&mut self, tree: &Tree, at: u32, what: What) {
         let Some(task) = self.slab.get(at) else { return };
         let wanted = self.spec(task.scheduler).is_some_and(|spec| what.level() >= spec.notes);
         if wanted {
-            effects.push(Effect::Note(task.about(tree.path(NodeId(task.node), &task.name)), what));
+            self.effects.push(Effect::Note(task.about(tree.path(NodeId(task.node), &task.name)), what));
         }
     }
 

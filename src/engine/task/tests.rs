@@ -68,19 +68,18 @@ impl Rig {
         let dir = self.node(dir);
         let event =
             Event { mask, dir, name: name.as_bytes(), is_dir, below: true, maps, source: None, from_scan: false };
-        let mut effects = Vec::new();
-        self.tasks.event(Tick(self.now), &mut self.tree, &event, &mut effects);
+        self.tasks.event(Tick(self.now), &mut self.tree, &event);
         self.tasks.check(&self.tree);
-        self.take(effects)
+        self.take()
     }
 
     /// Lets time pass; the answer is what was started.
     fn pass(&mut self, millis: u64) -> Vec<String> {
         self.now += millis;
-        let (mut effects, before) = (Vec::new(), self.running.len());
-        self.tasks.advance(Tick(self.now), &mut self.tree, &mut effects);
+        let before = self.running.len();
+        self.tasks.advance(Tick(self.now), &mut self.tree);
         self.tasks.check(&self.tree);
-        self.take(effects);
+        self.take();
         self.running.iter().skip(before).map(|(_, about)| String::from_utf8_lossy(&about.path).into_owned()).collect()
     }
 
@@ -91,15 +90,14 @@ impl Rig {
 
     fn end(&mut self, outcome: Outcome<'_>) -> Vec<What> {
         let (task, _) = self.running.remove(0);
-        let mut effects = Vec::new();
-        self.tasks.finished(Tick(self.now), &mut self.tree, task, outcome, &mut effects);
+        self.tasks.finished(Tick(self.now), &mut self.tree, task, outcome);
         self.tasks.check(&self.tree);
-        self.take(effects)
+        self.take()
     }
 
-    fn take(&mut self, effects: Vec<Effect>) -> Vec<What> {
+    fn take(&mut self) -> Vec<What> {
         let mut notes = Vec::new();
-        for effect in effects {
+        for effect in std::mem::take(&mut self.tasks.effects) {
             match effect {
                 Effect::Start(task, about) => self.running.push((task, about)),
                 Effect::Note(_, what) => notes.push(what),

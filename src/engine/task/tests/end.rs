@@ -12,9 +12,8 @@ fn draining_runs_what_is_due_in_time_and_takes_no_new_tasks() {
     rig.event(CLOSE, "/d/written");
     rig.event(CLOSE, "/d/again");
     rig.event_in(CLOSE, "/d/late", false, &[1]);
-    let mut effects = Vec::new();
-    rig.tasks.drain(Tick(rig.now + 3 * DELAY), false, &mut rig.tree, &mut effects);
-    assert_eq!(rig.take(effects), [What::CancelledByShutdown]);
+    rig.tasks.drain(Tick(rig.now + 3 * DELAY), false, &mut rig.tree);
+    assert_eq!(rig.take(), [What::CancelledByShutdown]);
     assert_eq!(rig.event(CLOSE, "/d/new"), [], "no new task");
     assert_eq!(rig.event(Mask::MODIFY, "/d/written"), [What::Cancelled], "events still cancel");
     rig.pass(DELAY / 2);
@@ -35,10 +34,9 @@ fn what_is_left_at_the_end_is_cancelled_and_runs_no_more() {
     rig.event(CLOSE, "/d/b");
     rig.pass(0);
     rig.event(CLOSE, "/d/a");
-    let mut effects = Vec::new();
-    rig.tasks.give_up(&mut rig.tree, &mut effects);
+    rig.tasks.give_up(&mut rig.tree);
     // The one that waits, and the run that was to come after the present one.
-    assert_eq!(rig.take(effects), [What::CancelledByShutdown; 2]);
+    assert_eq!(rig.take(), [What::CancelledByShutdown; 2]);
     rig.finish();
     assert_eq!((rig.pass(0).len(), rig.tasks.len()), (0, 0));
 }
@@ -49,9 +47,8 @@ fn draining() -> Rig {
     rig.event(CLOSE, "/d/soon");
     rig.pass(DELAY / 2);
     rig.event(CLOSE, "/d/late");
-    let mut effects = Vec::new();
-    rig.tasks.drain(Tick(rig.now + DELAY * 3 / 4), true, &mut rig.tree, &mut effects);
-    assert_eq!(rig.take(effects), [What::Kept]);
+    rig.tasks.drain(Tick(rig.now + DELAY * 3 / 4), true, &mut rig.tree);
+    assert_eq!(rig.take(), [What::Kept]);
     rig
 }
 
@@ -91,10 +88,9 @@ fn when_the_time_is_over_all_that_waits_is_kept() {
     rig.event(CLOSE, "/d/b");
     rig.pass(0);
     rig.event(CLOSE, "/d/a");
-    let mut effects = Vec::new();
-    rig.tasks.drain(Tick(rig.now + DELAY), true, &mut rig.tree, &mut effects);
-    rig.tasks.give_up(&mut rig.tree, &mut effects);
-    assert_eq!(rig.take(effects), [What::Kept], "/d/b");
+    rig.tasks.drain(Tick(rig.now + DELAY), true, &mut rig.tree);
+    rig.tasks.give_up(&mut rig.tree);
+    assert_eq!(rig.take(), [What::Kept], "/d/b");
     assert_eq!(rig.end(Outcome::Failed), [What::Kept], "and the run that was to follow");
     assert_eq!((rig.kept(), rig.tasks.active()), (vec![("/d/a".to_owned(), 0), ("/d/b".to_owned(), 0)], 0));
 }
@@ -106,12 +102,11 @@ fn a_saved_task_wins_over_the_first_scan_and_not_over_events() {
         let start = rig.now;
         let (dir, maps, source) = (rig.node("/d"), &[0][..], None);
         let event = Event { mask: CLOSE, dir, name: b"a", is_dir: false, below: true, maps, source, from_scan };
-        let mut effects = Vec::new();
-        rig.tasks.event(Tick(rig.now), &mut rig.tree, &event, &mut effects);
+        rig.tasks.event(Tick(rig.now), &mut rig.tree, &event);
         for path in [&b"/d/a"[..], b"/gone/b"] {
             let due = Tick(start + 7 * DELAY);
             let saved = Saved { scheduler: 0, mask: Mask::CREATE, path: path.to_vec(), source: None, due };
-            rig.tasks.restore(Tick(rig.now), &mut rig.tree, &saved, &mut effects);
+            rig.tasks.restore(Tick(rig.now), &mut rig.tree, &saved);
             rig.tasks.check(&rig.tree);
         }
         assert_eq!(rig.pass(due - 1), [""; 0]);

@@ -20,10 +20,9 @@ fn a_new_configuration_keeps_tasks_by_their_schedulers_name() {
     let schedulers = vec![Scheduler { singlejob: true, ..scheduler(0) }, scheduler(DELAY)];
     let rules = Rules { schedulers, maps: vec![map(1)], max_jobs: 9 };
     let number = |old| [None, Some(1), Some(0)].get(usize::from(old)).copied().flatten();
-    let mut effects = Vec::new();
-    rig.tasks.reconfigure(rules, &number, &mut rig.tree, &mut effects);
+    rig.tasks.reconfigure(rules, &number, &mut rig.tree);
     rig.tasks.check(&rig.tree);
-    assert_eq!(rig.take(effects), [What::SchedulerGone; 2], "/d/waits, and one of the third's");
+    assert_eq!(rig.take(), [What::SchedulerGone; 2], "/d/waits, and one of the third's");
     assert_eq!(rig.finish(), [], "what runs, runs to its end, and not once more");
     assert_eq!(rig.event(CLOSE, "/d/gone"), [What::Rescheduled(Millis(DELAY))], "it is found by its new number");
     let mut left = rig.pass(DELAY + 1);
@@ -38,9 +37,8 @@ fn turns_and_limits_survive_a_new_configuration() {
         rig.event(CLOSE, path);
     }
     rig.pass(0);
-    let mut effects = Vec::new();
     let rules = Rules { schedulers: vec![scheduler(0), scheduler(0)], maps: vec![map()], max_jobs: 2 };
-    rig.tasks.reconfigure(rules, &|old| Some(1 - old), &mut rig.tree, &mut effects);
+    rig.tasks.reconfigure(rules, &|old| Some(1 - old), &mut rig.tree);
     rig.tasks.check(&rig.tree);
     assert_eq!(rig.pass(0), ["/d/b"], "two at once now");
     rig.finish();
