@@ -62,7 +62,7 @@ fn memory() {
     let rules = Rules { schedulers: vec![hour], maps: vec![map], max_jobs: 4 };
     let mut tree = Tree::new(7);
     let dirs = directories(&mut tree);
-    let (before, mut effects) = (counting::live(), Vec::new());
+    let before = counting::live();
     counting::forget_peak();
     let mut tasks = Tasks::new(rules, 7, Tick(0));
     let start = Instant::now();
@@ -78,8 +78,8 @@ fn memory() {
             source: None,
             from_scan: false,
         };
-        tasks.event(Tick(n as u64 / 100), &mut tree, &event, &mut effects);
-        effects.clear();
+        tasks.event(Tick(n as u64 / 100), &mut tree, &event);
+        tasks.effects.clear();
     }
     let ns = start.elapsed().as_nanos() / MILLION as u128;
     let each = |bytes: usize| (bytes - before) as f64 / MILLION as f64;
@@ -91,15 +91,15 @@ fn memory() {
     // All of them are due, run and end.
     let mut now = 3_700_000;
     while tasks.len() > 0 {
-        tasks.advance(Tick(now), &mut tree, &mut effects);
-        for effect in std::mem::take(&mut effects) {
+        tasks.advance(Tick(now), &mut tree);
+        for effect in std::mem::take(&mut tasks.effects) {
             if let engine::task::Effect::Start(task, _) = effect {
-                tasks.finished(Tick(now), &mut tree, task, Outcome::Done(None), &mut effects);
+                tasks.finished(Tick(now), &mut tree, task, Outcome::Done(None));
             }
         }
         now += 1;
     }
-    drop(effects);
+    tasks.effects = Vec::new();
     println!("when they are gone: {:.2} bytes of each are left", each(counting::live().max(before)));
 }
 

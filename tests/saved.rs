@@ -15,6 +15,11 @@ fn config(daemon: &str, scheduler: &str) -> String {
     )
 }
 
+/// The same with commands that last until there is a file `go`.
+fn holding(daemon: &str, scheduler: &str) -> String {
+    config(daemon, scheduler).replace("@DIR/ran", "@DIR/ran; until [ -e @DIR/go ]; do sleep 0.02; done")
+}
+
 fn pending(scratch: &Scratch) -> String {
     scratch.read("state.d/pending")
 }
@@ -43,6 +48,21 @@ fn a_pending_task_outlives_the_daemon_and_keeps_its_time() {
     assert!(!scratch.path("state.d/pending").exists(), "nor saved again");
 }
 
+/// What waited for its turn when the daemon ended needs no event to start at its next start.
+#[test]
+fn a_task_that_is_due_already_starts_at_once() {
+    let scratch = Scratch::new();
+    let daemon = scratch.start(&holding("max_jobs = 1", ""));
+    fs::write(scratch.src().join("f"), "x").unwrap();
+    daemon.await_log("f: started");
+    fs::write(scratch.src().join("g"), "x").unwrap();
+    daemon.await_log("g: scheduled");
+    daemon.stop();
+    let daemon = scratch.start(&config("", ""));
+    daemon.await_log("1 saved tasks taken up");
+    wait_until("it runs", || scratch.read("ran") == "IN_CLOSE_WRITE f\nIN_CLOSE_WRITE g\n");
+}
+
 /// Until it has run, whatever happens to the daemon, the next start finds it; and a second orderly end saves it again.
 #[test]
 fn a_task_that_was_taken_up_survives_a_kill() {
@@ -68,6 +88,33 @@ fn a_task_that_was_taken_up_survives_a_kill() {
     drop(file);
     daemon.await_log("f: scheduled");
     wait_until("the file is gone with its last task", || !scratch.path("state.d/pending").exists());
+}
+
+/// Nor is one lost that runs when the daemon is asked to end, whether others are saved then or not.
+#[test]
+fn a_task_that_was_taken_up_survives_a_kill_at_the_end() {
+    for others in [0, 1] {
+        let scratch = Scratch::new();
+        ended_with_one(&scratch, "", "delay = 3s");
+        let text = holding("", "delay = 1h").replace("shutdown_timeout = 0", "shutdown_timeout = 1m");
+        let mut daemon = scratch.start(&text);
+        wait_until("it runs", || scratch.read("ran") == "IN_CLOSE_WRITE f\n");
+        if others > 0 {
+            fs::write(scratch.src().join("g"), "x").unwrap();
+            daemon.await_log("g: scheduled");
+        }
+        daemon.signal(Signal::TERM);
+        daemon.await_log(&format!("for {} pending tasks", 1 + others));
+        daemon.signal(Signal::KILL);
+        daemon.wait();
+        fs::write(scratch.path("go"), "").unwrap();
+        let daemon = scratch.start(&text);
+        daemon.await_log(&format!("{} saved tasks taken up", 1 + others));
+        wait_until("it runs again", || scratch.read("ran") == "IN_CLOSE_WRITE f\n".repeat(2));
+        daemon.await_log("f: done");
+        daemon.stop();
+        assert_eq!(pending(&scratch).matches("/src/").count(), others, "what is done is saved no more");
+    }
 }
 
 #[test]

@@ -116,9 +116,5 @@ fn variable(name: &str) -> Option<Vec<u8>> {
 fn local_zone() -> Zone {
     /// No zone's file has a tenth of that.
     const MOST: usize = 64 * 1024;
-    let read = |path: &[u8]| {
-        let file = fs::open(CWD, path, Open::ReadFollowing).ok()?;
-        fd::read_all(file.as_fd(), MOST).ok()
-    };
-    Zone::local(variable("TZ").as_deref(), read)
+    Zone::local(variable("TZ").as_deref(), |path| fs::read(CWD, path, Open::ReadFollowing, MOST).ok())
 }

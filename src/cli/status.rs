@@ -14,7 +14,7 @@ use crate::sys::inotify::{self, Inotify, Mask};
 use crate::sys::lock::Holder;
 use crate::sys::poll::{Interest, Poll};
 use crate::sys::timer::BootTimer;
-use crate::sys::{Errno, fd, signal};
+use crate::sys::{Errno, signal};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
@@ -61,8 +61,7 @@ fn ask(run: Option<Vec<u8>>, pid_file: Option<Vec<u8>>) -> Result<Vec<u8>, Failu
     if !is_answered(&inotify).map_err(watched)? {
         return Err(fail(&format!("process {pid} does not answer within {SECONDS} s")).hint("its log may say why"));
     }
-    let file = fs::open(dir.as_fd(), STATUS_FILE, Open::Read);
-    file.and_then(|file| fd::read_all(file.as_fd(), MOST_BYTES)).map_err(|errno| fail(&errno.to_string()))
+    fs::read(dir.as_fd(), STATUS_FILE, Open::Read, MOST_BYTES).map_err(|errno| fail(&errno.to_string()))
 }
 
 /// Whether the file comes in time.

@@ -15,7 +15,7 @@ pub use draft::Draft;
 pub use places::Places;
 pub use trust::open_directory as open_trusted_directory;
 
-use crate::engine::task::{self, EventMap, Rules};
+use crate::engine::task::{self, EventMap, Rules, SchedulerId};
 use crate::engine::watch::Watch;
 use crate::jobs::Work;
 use crate::parts::accounts::Accounts;
@@ -100,6 +100,17 @@ impl Config {
     pub fn rules(&self) -> Rules {
         let schedulers = self.schedulers.iter().map(|scheduler| scheduler.rules.clone()).collect();
         Rules { schedulers, maps: self.maps.clone(), max_jobs: self.max_jobs }
+    }
+
+    /// The scheduler of this number.
+    pub fn scheduler(&self, number: SchedulerId) -> Option<&Rc<Scheduler>> {
+        self.schedulers.get(usize::from(number))
+    }
+
+    /// The number of the scheduler of this name.
+    pub fn number_of(&self, name: &str) -> Option<SchedulerId> {
+        let at = self.schedulers.iter().position(|scheduler| scheduler.name == name)?;
+        SchedulerId::try_from(at).ok()
     }
 
     /// The same with every level at DEBUG.

@@ -67,9 +67,6 @@ fn source(path: &[u8]) -> Result<Source, Failure> {
 
 /// The users and groups of this machine; where a file is missing, there are none.
 pub fn accounts() -> Accounts {
-    let text = |path: &[u8]| {
-        let file = fs::open(CWD, path, Open::ReadFollowing).ok()?;
-        fd::read_all(file.as_fd(), MOST_BYTES).ok()
-    };
-    Accounts { passwd: text(b"/etc/passwd").unwrap_or_default(), group: text(b"/etc/group").unwrap_or_default() }
+    let text = |path: &[u8]| fs::read(CWD, path, Open::ReadFollowing, MOST_BYTES).unwrap_or_default();
+    Accounts { passwd: text(b"/etc/passwd"), group: text(b"/etc/group") }
 }

@@ -16,6 +16,7 @@ use crate::jobs::{Work, own};
 use crate::parts::diag::Failure;
 use crate::parts::log::Level;
 use crate::parts::template::Values;
+use crate::parts::text::Escaped;
 use crate::parts::worker::Worker;
 use crate::parts::worker::packet::Progress;
 use crate::sys::clock::{self, Tick};
@@ -29,7 +30,7 @@ use std::rc::Rc;
 use stop::{Rest, Stop};
 use workers::Workers;
 
-pub use stop::{GRACE, later};
+pub use stop::GRACE;
 
 /// A command that runs, or a job that a worker is at.
 pub struct Child {
@@ -97,7 +98,7 @@ impl Children {
 impl Daemon {
     /// Starts a task's job.
     pub fn start(&mut self, task: TaskRef, about: About) {
-        let Some(scheduler) = self.config.schedulers.get(usize::from(about.scheduler)).cloned() else {
+        let Some(scheduler) = self.config.scheduler(about.scheduler).cloned() else {
             return self.engine.finished(self.now, task, Outcome::Failed);
         };
         let begun = match &scheduler.work {
@@ -183,10 +184,8 @@ impl Daemon {
                 Ok(None) => self.children.running.push(child),
                 Ok(Some(exit)) => self.ended(child, exit),
                 Err(Errno::ECHILD) => {
-                    self.counters.failed += 1;
-                    let message = format_args!("failed: somebody else has reaped it, and how it ended is not known");
-                    self.say_of_child(Level::Error, &child, message);
-                    self.engine.finished(self.now, child.task, Outcome::Failed);
+                    let why = "somebody else has reaped it, and how it ended is not known";
+                    self.job_ended(&child, Err(why.to_owned()));
                 }
                 Err(errno) => {
                     self.children.running.push(child);
@@ -215,30 +214,34 @@ impl Daemon {
         }
     }
 
-    fn ended(&mut self, child: Child, exit: Exit) {
+    fn ended(&mut self, mut child: Child, exit: Exit) {
         self.children.leftovers.extend(child.stop.rest(self.now).map(|rest| (child.pid, rest)));
-        match child.doing {
-            Doing::Command => self.command_ended(&child, exit),
-            Doing::Job { .. } => self.worker_ended(child, exit),
-        }
-    }
-
-    fn command_ended(&mut self, child: &Child, exit: Exit) {
         self.children.outputs.child_ended(child.pid);
-        if child.outdated && !exit.is_success() {
-            self.say_of_child(Level::Info, child, format_args!("ended for a newer event"));
-            return self.engine.finished(self.now, child.task, Outcome::Outdated);
-        }
-        if self.presence.wishes.once {
+        if self.presence.wishes.once && (exit == Exit::Code(0) || !child.outdated) {
             self.verdict = Some(End::Command(exit));
         }
-        let (level, counter) = match exit.is_success() {
-            true => (Level::Info, &mut self.counters.done),
-            false => (Level::Error, &mut self.counters.failed),
+        let result = match child.doing {
+            Doing::Command => say::failure_of_command(exit).map_or(Ok(None), Err),
+            // It may have answered before.
+            Doing::Job { .. } => self.listen(&mut child, usize::MAX).unwrap_or(Err(say::failure_of_worker(exit))),
         };
-        *counter += 1;
-        self.say_of_child(level, child, format_args!("{}", say::Ended(exit)));
-        let outcome = if exit.is_success() { Outcome::Done(None) } else { Outcome::Failed };
+        self.job_ended(&child, result);
+    }
+
+    /// A job has ended, with the path of what it made or with why it failed.
+    fn job_ended(&mut self, child: &Child, result: Result<Option<Vec<u8>>, String>) {
+        let (level, words, outcome) = match &result {
+            Ok(None) => (Level::Info, "done".to_owned(), Outcome::Done(None)),
+            Ok(Some(path)) => (Level::Info, format!("done: {}", Escaped(path)), Outcome::Done(Some(path))),
+            Err(_) if child.outdated => (Level::Info, "ended for a newer event".to_owned(), Outcome::Outdated),
+            Err(why) => (Level::Error, format!("failed: {why}"), Outcome::Failed),
+        };
+        match outcome {
+            Outcome::Done(_) => self.counters.done += 1,
+            Outcome::Failed => self.counters.failed += 1,
+            Outcome::Outdated => {}
+        }
+        self.say_of_child(level, child, format_args!("{words}"));
         self.engine.finished(self.now, child.task, outcome);
     }
 
@@ -296,7 +299,7 @@ impl Daemon {
 
     /// Logs what became of a task.
     pub fn say_of_task(&mut self, level: Level, about: &About, message: std::fmt::Arguments<'_>) {
-        let Some(scheduler) = self.config.schedulers.get(usize::from(about.scheduler)).cloned() else { return };
+        let Some(scheduler) = self.config.scheduler(about.scheduler).cloned() else { return };
         self.say_under(level, &scheduler, about, message);
     }
 

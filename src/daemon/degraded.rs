@@ -7,9 +7,7 @@ use crate::parts::duration::Millis;
 use crate::parts::log::Level;
 use crate::sys::Errno;
 use crate::sys::clock::Tick;
-use crate::sys::fd;
 use crate::sys::fs::{self, CWD, Open};
-use std::os::fd::AsFd;
 
 /// From one try to the next.
 const INTERVAL: Millis = Millis(10_000);
@@ -51,7 +49,7 @@ impl Daemon {
             self.say(Level::Error, format_args!("{want}; tried again every {INTERVAL}"));
         }
         if self.degraded.retry_at.is_none() {
-            self.degraded.retry_at = Some(Tick(self.now.0.saturating_add(INTERVAL.0)));
+            self.degraded.retry_at = Some(INTERVAL.after(self.now));
         }
     }
 
@@ -81,8 +79,7 @@ fn remedy(errno: Errno, wanted: usize) -> (&'static str, String) {
 /// The limit that is the smaller, by name.
 fn limit() -> (&'static str, u64) {
     let read = |path: &str| {
-        let file = fs::open(CWD, path.as_bytes(), Open::ReadFollowing).ok()?;
-        let text = fd::read_all(file.as_fd(), 64).ok()?;
+        let text = fs::read(CWD, path.as_bytes(), Open::ReadFollowing, 64).ok()?;
         std::str::from_utf8(&text).ok()?.trim().parse().ok()
     };
     let limits = LIMITS.iter().map(|(name, path)| (*name, read(path).unwrap_or(u64::MAX)));

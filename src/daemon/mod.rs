@@ -167,12 +167,11 @@ impl Daemon {
         })?;
         let timer = BootTimer::new().map_err(|errno| Failure::of("make a timer", errno))?;
         fs::chdir_root().map_err(|errno| Failure::on_path("enter", b"/", errno))?;
+        let (rules, now) = (config.rules(), clock::boot_now());
         let printer = presence.wishes.printer.take();
-        let printed = printer.as_ref().map(Printer::events);
-        let used = config.maps.iter().fold(printed.unwrap_or_default(), |used, map| used.with(map.used()));
-        let now = clock::boot_now();
-        let watches = Watches::new(&config.watches, used, random::seed());
-        let tasks = Tasks::new(config.rules(), random::seed(), now);
+        let printed = printer.as_ref().map(Printer::events).unwrap_or_default();
+        let watches = Watches::new(&config.watches, rules.used().with(printed), random::seed());
+        let tasks = Tasks::new(rules, random::seed(), now);
         Ok(Daemon {
             engine: Engine::new(watches, tasks, config.level == Level::Debug || printer.is_some()),
             config,
@@ -242,6 +241,8 @@ impl Daemon {
         if !self.ready && !self.has_work() && !self.engine.watches.is_in_doubt() {
             self.take_up_saved();
             self.is_ready();
+            // What was saved may be due.
+            self.run_tasks();
         }
         self.forget_saved_if_done();
         if !self.has_work() {

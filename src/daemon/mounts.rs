@@ -4,7 +4,7 @@ use super::Daemon;
 use crate::parts::diag::Failure;
 use crate::parts::log::Level;
 use crate::sys::fs::{self, CWD, Open};
-use crate::sys::{Errno, Fd, fd};
+use crate::sys::{Errno, Fd};
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -67,8 +67,7 @@ impl Daemon {
 }
 
 fn read() -> Result<BTreeSet<Mount>, Errno> {
-    let file = fs::open(CWD, MOUNTINFO, Open::ReadFollowing)?;
-    let text = fd::read_all(file.as_fd(), MOST)?;
+    let text = fs::read(CWD, MOUNTINFO, Open::ReadFollowing, MOST)?;
     Ok(text.split(|byte| *byte == b'\n').filter_map(mount_of).collect())
 }
 

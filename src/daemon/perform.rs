@@ -22,6 +22,11 @@ impl Daemon {
     /// Does all that is to be done now, until nothing follows from it.
     pub fn settle(&mut self) {
         self.update_watches();
+        self.run_tasks();
+    }
+
+    /// Starts what is due and may start by now, until nothing follows from it.
+    pub fn run_tasks(&mut self) {
         loop {
             self.engine.advance(self.now);
             if !self.perform_effects() {

@@ -3,7 +3,6 @@
 //! Nothing is lost to a slow reader: while much waits for it, no further events are read. They wait in the kernel's queue
 //! then, and whatever may follow is told: an overflow is an event too.
 
-use super::children::later;
 use super::{Daemon, End};
 use crate::engine::watch::events;
 use crate::parts::diag::Failure;
@@ -64,7 +63,7 @@ impl Printer {
 
     /// Patience begins anew.
     pub fn wait_from(&mut self, now: Tick) {
-        self.until = self.wanted.patience.map(|patience| later(now, patience));
+        self.until = self.wanted.patience.map(|patience| patience.after(now));
     }
 
     /// Has its descriptor polled: until there is room for what waits, else for the case that the reader goes away.

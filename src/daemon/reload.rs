@@ -53,12 +53,8 @@ impl Daemon {
     }
 
     fn take_over(&mut self, config: Config) {
-        let before: Vec<String> = self.config.schedulers.iter().map(|scheduler| scheduler.name.clone()).collect();
-        let number = |old: SchedulerId| {
-            let name = before.get(usize::from(old))?;
-            let new = config.schedulers.iter().position(|scheduler| scheduler.name == *name)?;
-            SchedulerId::try_from(new).ok()
-        };
+        let before = &self.config;
+        let number = |old: SchedulerId| config.number_of(&before.scheduler(old)?.name);
         self.engine.reconfigure(&config.watches, config.rules(), &number);
         // These still name schedulers by their old numbers.
         self.perform_effects();

@@ -9,17 +9,16 @@ mod format;
 use super::Daemon;
 use super::shutdown::Phase;
 use crate::config::OnShutdown;
-use crate::engine::task::{About, Saved, SchedulerId};
+use crate::engine::task::{About, Saved};
 use crate::parts::diag::Failure;
 use crate::parts::duration::Millis;
 use crate::parts::log::Level;
-use crate::parts::publish::{self, Target};
+use crate::parts::publish;
 use crate::parts::text::Escaped;
 use crate::sys::clock::{self, Tick};
 use crate::sys::fs::{self, CWD, Open};
-use crate::sys::{Errno, Fd, change, fd};
+use crate::sys::{Errno, change};
 use format::{BROKEN, Entry, Identity, PENDING, Pending, Was};
-use std::os::fd::AsFd;
 
 /// A million tasks with long paths are less.
 const MOST_BYTES: usize = 1 << 30;
@@ -33,8 +32,8 @@ pub struct Keeping {
     unread: bool,
     /// There is a file.
     written: bool,
-    /// What was kept aside when it was written, by [`crate::engine::task::Tasks::parkings`].
-    state: Option<u64>,
+    /// What there was to save when it was written, by [`crate::engine::task::Tasks`]'s `parkings` and `restored`.
+    state: Option<(u64, usize)>,
 }
 
 impl Daemon {
@@ -45,34 +44,31 @@ impl Daemon {
 
     /// Reads what was saved. A file that is not whole is set aside.
     pub fn read_saved(&mut self) {
-        let Some(path) = self.presence.wishes.places.state.clone() else { return };
-        let read = state_dir(&path).and_then(|dir| match fs::open(dir.as_fd(), PENDING, Open::Read) {
-            Ok(file) => {
-                Ok(Some((dir, fd::read_all(file.as_fd(), MOST_BYTES).map_err(|errno| failure("read", &path, errno))?)))
+        let Some(path) = self.pending_file() else { return };
+        match fs::read(CWD, &path, Open::Read, MOST_BYTES).map(Pending::check) {
+            Ok(Ok(pending)) => {
+                self.keeping = Keeping { read: Some(pending), unread: false, written: true, state: None };
             }
-            Err(Errno::ENOENT) => Ok(None),
-            Err(errno) => Err(failure("read", &path, errno)),
-        });
-        match read {
-            Ok(None) => {}
-            Ok(Some((dir, text))) => match Pending::check(text) {
-                Ok(pending) => {
-                    self.keeping = Keeping { read: Some(pending), unread: false, written: true, state: None }
-                }
-                Err(wrong) => {
-                    let failure = failure("take up the tasks of", &path, wrong);
-                    let kept = match change::rename(dir.as_fd(), PENDING, BROKEN) {
-                        Ok(()) => "it is kept as pending.broken".to_owned(),
-                        Err(errno) => format!("and it cannot be renamed: {errno}"),
-                    };
-                    self.say(Level::Error, format_args!("{failure}; {kept}"));
-                }
-            },
-            Err(failure) => {
+            Ok(Err(wrong)) => {
+                let failure = Failure::on_path("take up the tasks of", &path, wrong);
+                let kept = match change::rename(CWD, &path, &[&path[..], BROKEN].concat()) {
+                    Ok(()) => "it is kept as pending.broken".to_owned(),
+                    Err(errno) => format!("and it cannot be renamed: {errno}"),
+                };
+                self.say(Level::Error, format_args!("{failure}; {kept}"));
+            }
+            Err(Errno::ENOENT) => {}
+            Err(errno) => {
                 self.keeping.unread = true;
+                let failure = Failure::on_path("read", &path, errno);
                 self.say(Level::Error, format_args!("{failure}; saved tasks are not taken up, and tried again"));
             }
         }
+    }
+
+    /// Where saved tasks are, if there is a state directory.
+    fn pending_file(&self) -> Option<Vec<u8>> {
+        self.presence.wishes.places.state.as_ref().map(|dir| [dir, &b"/"[..], PENDING].concat())
     }
 
     /// Takes up what was saved, now that all is watched.
@@ -85,8 +81,7 @@ impl Daemon {
         let passed = u64::try_from(clock::wall_now().saturating_sub(pending.at)).unwrap_or(0).saturating_mul(1_000);
         let (mut taken, mut changed, mut unknown) = (0_usize, 0_usize, 0_usize);
         for entry in pending.entries() {
-            let number = self.config.schedulers.iter().position(|scheduler| scheduler.name == entry.scheduler);
-            let Some(scheduler) = number.and_then(|number| SchedulerId::try_from(number).ok()) else {
+            let Some(scheduler) = self.config.number_of(&entry.scheduler) else {
                 unknown += 1;
                 self.say(Level::Warning, format_args!("no scheduler {}: {}", entry.scheduler, NotTakenUp(&entry)));
                 continue;
@@ -113,24 +108,24 @@ impl Daemon {
         self.say(Level::Info, message);
     }
 
-    /// Writes what is kept aside, if there is any.
+    /// Writes what the next start is to find, if there is any.
     pub fn save_tasks(&mut self) {
         let Some(path) = self.presence.wishes.places.state.clone() else { return };
-        let state = Some(self.engine.tasks().parkings);
+        let tasks = self.engine.tasks();
+        let state = Some((tasks.parkings, tasks.restored()));
         if self.keeping.written && self.keeping.state == state && self.phase != Phase::Hasty {
             return;
         }
         let wait = |due: Tick| Millis(due.0.saturating_sub(self.now.0));
-        let names: Vec<String> = self.config.schedulers.iter().map(|scheduler| scheduler.name.clone()).collect();
         let (mut count, mut unseen) = (0_usize, Vec::new());
-        let entries = self.engine.parked().filter_map(|(about, due)| {
+        let entries = self.engine.to_save().filter_map(|(about, due)| {
             count += 1;
             let About { mask, path, source, .. } = about;
             let file = what_is_at(&path).unwrap_or_else(|failure| {
                 unseen.push(failure);
                 Was::Unknown
             });
-            let scheduler = names.get(usize::from(about.scheduler))?.clone();
+            let scheduler = self.config.scheduler(about.scheduler)?.name.clone();
             Some(Entry { scheduler, mask, path, source: source.map(Vec::from), wait: wait(due), file })
         });
         let text = format::encode(entries, clock::wall_now());
@@ -140,11 +135,7 @@ impl Daemon {
         if count == 0 {
             return self.forget_saved();
         }
-        let published = state_dir(&path).and_then(|dir| {
-            let target = Target { dir: dir.as_fd(), dir_path: &path, name: PENDING };
-            publish::bytes(target, 0o600, &text)
-        });
-        match published {
+        match publish::bytes(&path, PENDING, 0o600, &text) {
             Ok(()) => {
                 (self.keeping.written, self.keeping.state) = (true, state);
                 self.say(Level::Info, format_args!("saved {count} tasks for the next start"));
@@ -163,13 +154,13 @@ impl Daemon {
     }
 
     fn forget_saved(&mut self) {
-        let Some(path) = self.presence.wishes.places.state.clone() else { return };
-        if std::mem::take(&mut self.keeping.written) {
-            let gone = state_dir(&path)
-                .and_then(|dir| change::unlink(dir.as_fd(), PENDING).map_err(|errno| failure("remove", &path, errno)));
-            if let Err(failure) = gone {
-                self.say(Level::Error, format_args!("{failure}; what is in it may be done once more"));
-            }
+        let Some(path) = self.pending_file() else { return };
+        if !std::mem::take(&mut self.keeping.written) {
+            return;
+        }
+        if let Err(errno) = change::unlink(CWD, &path) {
+            let failure = Failure::on_path("remove", &path, errno);
+            self.say(Level::Error, format_args!("{failure}; what is in it may be done once more"));
         }
     }
 }
@@ -181,14 +172,6 @@ fn what_is_at(path: &[u8]) -> Result<Was, Failure> {
         Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(Was::Nothing),
         Err(errno) => Err(Failure::on_path("look at", path, errno)),
     }
-}
-
-fn state_dir(path: &[u8]) -> Result<Fd, Failure> {
-    fs::open(CWD, path, Open::Directory).map_err(|errno| Failure::on_path("open", path, errno))
-}
-
-fn failure(what: &str, dir: &[u8], reason: impl std::fmt::Display) -> Failure {
-    Failure::on_path(what, &[dir, b"/", PENDING].concat(), reason)
 }
 
 /// A task that is let be.

@@ -51,19 +51,21 @@ impl Display for Words {
     }
 }
 
-/// How a command ended, in words.
-pub struct Ended(pub Exit);
+/// Why a command has failed, if it has.
+pub fn failure_of_command(exit: Exit) -> Option<String> {
+    match exit {
+        Exit::Code(0) => None,
+        Exit::Code(NOT_FOUND) => Some("exit status 127 (the shell's for a command that it does not find)".to_owned()),
+        Exit::Code(code) => Some(format!("exit status {code}")),
+        Exit::Signal(signal) => Some(format!("ended by signal {signal}")),
+    }
+}
 
-impl Display for Ended {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Exit::Code(0) => f.write_str("done"),
-            Exit::Code(NOT_FOUND) => {
-                f.write_str("failed: exit status 127 (the shell's for a command that it does not find)")
-            }
-            Exit::Code(code) => write!(f, "failed: exit status {code}"),
-            Exit::Signal(signal) => write!(f, "failed: ended by signal {signal}"),
-        }
+/// Why a job has failed whose worker has ended at it.
+pub fn failure_of_worker(exit: Exit) -> String {
+    match exit {
+        Exit::Code(code) => format!("its worker ended with exit status {code}"),
+        Exit::Signal(signal) => format!("its worker was ended by signal {signal}"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The end: what is due within shutdown_timeout still runs, then children get SIGTERM, and SIGKILL after that.
 
-use super::children::{GRACE, later};
+use super::children::GRACE;
 use super::{Daemon, End};
 use crate::parts::duration::Millis;
 use crate::parts::log::Level;
@@ -56,7 +56,7 @@ impl Daemon {
         // A service manager that does not hear it will see it; systemd waits for as long as it is told to (sd_notify(3)).
         let most = (timeout.0 + GRACE.0 + SLACK.0) * 1_000;
         let _ = self.presence.notify(&format!("STOPPING=1\nEXTEND_TIMEOUT_USEC={most}"));
-        let until = later(self.now, timeout);
+        let until = timeout.after(self.now);
         self.phase = Phase::Draining(until);
         self.take_up_saved();
         let pending = self.engine.tasks().len();
@@ -69,7 +69,7 @@ impl Daemon {
         }
     }
 
-    /// What is kept aside by now is what the next start gets.
+    /// What there is to save by now is what the next start gets.
     fn conclude(&mut self) {
         if self.keeps_tasks() {
             self.save_tasks();

@@ -6,15 +6,13 @@ use super::Daemon;
 use super::children::Doing;
 use crate::engine::task::About;
 use crate::engine::watch::events;
-use crate::parts::diag::Failure;
 use crate::parts::duration::Millis;
 use crate::parts::log::Level;
-use crate::parts::publish::{self, Target};
+use crate::parts::publish;
 use crate::parts::text::Escaped;
-use crate::sys::fs::{self, CWD, Open};
+use crate::sys::clock::Tick;
 use crate::sys::process;
 use std::fmt::Display;
-use std::os::fd::AsFd;
 
 /// The file's name in the run directory.
 pub const STATUS_FILE: &[u8] = b"status";
@@ -34,7 +32,7 @@ impl Daemon {
     /// Writes the status file.
     pub fn write_status(&mut self) {
         let written = match &self.presence.wishes.places.run {
-            Some(run) => publish_in(run, &self.status()),
+            Some(run) => publish::bytes(run, STATUS_FILE, 0o640, self.status().as_bytes()),
             None => return self.say(Level::Warning, format_args!("there is no run_dir to write the status to")),
         };
         if let Err(failure) = written {
@@ -71,7 +69,7 @@ impl Daemon {
         let mut text: String = pairs.iter().map(|(key, value)| format!("{key}: {value}\n")).collect();
         text += "running:\n";
         for child in self.children.iter() {
-            let took = whole_seconds(self.now.0.saturating_sub(child.started.0));
+            let took = Millis(self.now.0.saturating_sub(child.started.0)).whole_seconds();
             let task = task(&child.scheduler.name, &child.about);
             let progress = match &child.doing {
                 Doing::Job { progress, .. } if progress.done > 0 || progress.total > 0 => format!("{progress}  "),
@@ -82,7 +80,9 @@ impl Daemon {
         text += "pending:\n";
         let shown = tasks.pending(self.engine.watches.tree(), MOST_SHOWN);
         for pending in &shown {
-            let due = pending.due.map(|due| format!("in {}", whole_seconds(due.0.saturating_sub(self.now.0))));
+            // Rounded up, so that nothing is due in no time.
+            let wait = |due: Tick| Millis(due.0.saturating_sub(self.now.0)).whole_seconds();
+            let due = pending.due.map(|due| format!("in {}", wait(due)));
             text += &format!(
                 "  due {}  {}\n",
                 due.as_deref().unwrap_or("now"),
@@ -96,20 +96,10 @@ impl Daemon {
     }
 
     fn name_of(&self, about: &About) -> &str {
-        self.config.schedulers.get(usize::from(about.scheduler)).map_or("", |known| &known.name)
+        self.config.scheduler(about.scheduler).map_or("", |known| &known.name)
     }
 }
 
 fn task(scheduler: &str, about: &About) -> String {
     format!("{scheduler}#{}  {}  {}", about.id, events::first_name(about.mask), Escaped(&about.path))
-}
-
-/// Rounded up, so that nothing is due in no time.
-fn whole_seconds(milliseconds: u64) -> Millis {
-    Millis(milliseconds.div_ceil(1_000) * 1_000)
-}
-
-fn publish_in(run: &[u8], text: &str) -> Result<(), Failure> {
-    let dir = fs::open(CWD, run, Open::Directory).map_err(|errno| Failure::on_path("open", run, errno))?;
-    publish::bytes(Target { dir: dir.as_fd(), dir_path: run, name: STATUS_FILE }, 0o640, text.as_bytes())
 }

@@ -15,7 +15,6 @@ pub struct Engine {
     /// The watches.
     pub watches: Watches,
     tasks: Tasks,
-    effects: Vec<Effect>,
     traced: bool,
     /// How many there have been.
     pub events: u64,
@@ -24,7 +23,7 @@ pub struct Engine {
 impl Engine {
     /// Both together; if `traced`, every event is told by an effect of its own.
     pub fn new(watches: Watches, tasks: Tasks, traced: bool) -> Engine {
-        Engine { watches, tasks, effects: Vec::new(), traced, events: 0 }
+        Engine { watches, tasks, traced, events: 0 }
     }
 
     /// The tasks.
@@ -35,15 +34,15 @@ impl Engine {
     /// Lets the watches take something in. The events that it gives rise to go to the tasks, and so does what has become
     /// of the directories that tasks hang on.
     pub fn feed<T>(&mut self, now: Tick, input: impl FnOnce(&mut Watches, Sink<'_>) -> T) -> T {
-        let Engine { watches, tasks, effects, traced, events } = self;
+        let Engine { watches, tasks, traced, events } = self;
         let mut sink = |tree: &mut Tree, event: &Event<'_>| {
             *events += 1;
             if *traced {
                 let path = tree.path(event.dir, event.name);
                 let source = event.source.map(Box::from);
-                effects.push(Effect::Seen { mask: event.mask, path, source, from_scan: event.from_scan });
+                tasks.effects.push(Effect::Seen { mask: event.mask, path, source, from_scan: event.from_scan });
             }
-            tasks.event(now, tree, event, effects);
+            tasks.event(now, tree, event);
         };
         let result = input(watches, &mut sink);
         watches.catch_up(&mut sink);
@@ -52,7 +51,7 @@ impl Engine {
     }
 
     fn tell_tasks(&mut self, now: Tick) {
-        let Engine { watches, tasks, effects, .. } = self;
+        let Engine { watches, tasks, .. } = self;
         while let Some(aftermath) = watches.next_aftermath() {
             let (Aftermath::Lost(top, _) | Aftermath::Moved(top)) = aftermath;
             for node in watches.tree().subtree(top) {
@@ -61,9 +60,9 @@ impl Engine {
                     match aftermath {
                         Aftermath::Lost(_, mask) => {
                             let event = synthetic(node, (&name, is_dir), mask, &maps);
-                            tasks.event(now, watches.tree_mut(), &event, effects);
+                            tasks.event(now, watches.tree_mut(), &event);
                         }
-                        Aftermath::Moved(_) => tasks.match_again(watches.tree_mut(), node, &name, &maps, effects),
+                        Aftermath::Moved(_) => tasks.match_again(watches.tree_mut(), node, &name, &maps),
                     }
                 }
             }
@@ -75,32 +74,32 @@ impl Engine {
 
     /// Queues what is due, and starts what may start.
     pub fn advance(&mut self, now: Tick) {
-        self.tasks.advance(now, self.watches.tree_mut(), &mut self.effects);
+        self.tasks.advance(now, self.watches.tree_mut());
     }
 
     /// A job that was started has ended, or could not be started.
     pub fn finished(&mut self, now: Tick, task: TaskRef, outcome: Outcome<'_>) {
-        self.tasks.finished(now, self.watches.tree_mut(), task, outcome, &mut self.effects);
+        self.tasks.finished(now, self.watches.tree_mut(), task, outcome);
     }
 
     /// From now on no task is added, and what is not due before `until` is kept aside if `keep`, else cancelled.
     pub fn drain(&mut self, until: Tick, keep: bool) {
-        self.tasks.drain(until, keep, self.watches.tree_mut(), &mut self.effects);
+        self.tasks.drain(until, keep, self.watches.tree_mut());
     }
 
     /// The time is over for what has not started: it is kept aside or cancelled as well.
     pub fn give_up(&mut self) {
-        self.tasks.give_up(self.watches.tree_mut(), &mut self.effects);
+        self.tasks.give_up(self.watches.tree_mut());
     }
 
-    /// The tasks that are kept aside, and when they are due.
-    pub fn parked(&self) -> impl Iterator<Item = (About, Tick)> {
-        self.tasks.parked(self.watches.tree())
+    /// The tasks that the next start is to find, and when they are due.
+    pub fn to_save(&self) -> impl Iterator<Item = (About, Tick)> {
+        self.tasks.to_save(self.watches.tree())
     }
 
     /// Takes up a task that was saved.
     pub fn restore(&mut self, now: Tick, saved: &Saved) {
-        self.tasks.restore(now, self.watches.tree_mut(), saved, &mut self.effects);
+        self.tasks.restore(now, self.watches.tree_mut(), saved);
     }
 
     /// From now on these watches and rules hold; `number` says which scheduler, by its new number, is the same as before, by its
@@ -112,14 +111,14 @@ impl Engine {
         rules: Rules,
         number: &dyn Fn(SchedulerId) -> Option<SchedulerId>,
     ) {
-        let used = rules.maps.iter().fold(Mask::default(), |used, map| used.with(map.used()));
-        self.tasks.reconfigure(rules, number, self.watches.tree_mut(), &mut self.effects);
+        let used = rules.used();
+        self.tasks.reconfigure(rules, number, self.watches.tree_mut());
         self.watches.reconfigure(watches, used);
     }
 
     /// What is to be done, in this order.
     pub fn take_effects(&mut self) -> Vec<Effect> {
-        std::mem::take(&mut self.effects)
+        std::mem::take(&mut self.tasks.effects)
     }
 }
 

@@ -1,10 +1,23 @@
 //! Durations as people write them: one integer with a unit (`500ms`, `10s`, `5m`, `2h`, `1d`), or bare seconds.
 
+use crate::sys::clock::Tick;
 use std::fmt;
 
 /// A length of time in milliseconds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct Millis(pub u64);
+
+impl Millis {
+    /// The first tick at which so long has passed: `now` was rounded down, so one more, if there is anything to wait for.
+    pub fn after(self, now: Tick) -> Tick {
+        Tick(now.0.saturating_add(self.0).saturating_add(u64::from(self.0 > 0)))
+    }
+
+    /// Rounded up to seconds.
+    pub fn whole_seconds(self) -> Millis {
+        Millis(self.0.div_ceil(1_000) * 1_000)
+    }
+}
 
 /// Units, the largest first, and their milliseconds.
 const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];

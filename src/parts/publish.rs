@@ -6,7 +6,7 @@
 
 use super::diag::Failure;
 use super::fnv;
-use crate::sys::fs::{self, Open};
+use crate::sys::fs::{self, CWD, Open};
 use crate::sys::{Errno, Fd, change, fd, lock};
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -29,8 +29,10 @@ pub struct Draft<'a> {
     finished: bool,
 }
 
-/// Publishes these bytes, with permission bits that no umask changes.
-pub fn bytes(target: Target<'_>, mode: u32, bytes: &[u8]) -> Result<(), Failure> {
+/// Publishes these bytes under a name in the directory of this path, with permission bits that no umask changes.
+pub fn bytes(dir_path: &[u8], name: &[u8], mode: u32, bytes: &[u8]) -> Result<(), Failure> {
+    let dir = fs::open(CWD, dir_path, Open::Directory).map_err(|errno| Failure::on_path("open", dir_path, errno))?;
+    let target = Target { dir: dir.as_fd(), dir_path, name };
     let draft = Draft::begin(target)?;
     fd::write_all(draft.file(), bytes).map_err(|errno| target.failure(errno))?;
     draft.finish(mode)

@@ -50,9 +50,7 @@ impl Worker {
     /// Starts one, with this environment. ENOENT where there is no /proc.
     pub fn start(environment: Vec<CString>) -> Result<Worker, Errno> {
         let (ours, theirs) = socket::pair()?;
-        let words = [CALLED.to_owned(), process::id().to_string()];
-        let argv = words.into_iter().filter_map(|word| CString::new(word).ok()).collect();
-        let program = Program { file: Some(spawn::ITSELF.to_owned()), argv, env: environment };
+        let program = Program::itself([CALLED.to_owned(), process::id().to_string()], Vec::new(), environment);
         Ok(Worker { pid: spawn::spawn_with(&program, theirs.as_fd())?, socket: ours })
     }
 

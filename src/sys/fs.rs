@@ -1,9 +1,9 @@
 //! Files by descriptor: the at-functions (openat(2), statx(2), readlinkat(2), fchdir(2)); what changes them is in `change`.
 
-use super::{Errno, Fd, gate};
+use super::{Errno, Fd, fd, gate};
 use std::ffi::{CStr, CString};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 // SAFETY: AT_FDCWD is no open descriptor and cannot be closed; only the at-functions are given it.
 /// The working directory as a place to start from; with an absolute path it does not matter which that is.
@@ -53,6 +53,11 @@ pub fn open(at: BorrowedFd<'_>, path: &[u8], how: Open) -> Result<Fd, Errno> {
         let raw = gate::call("openat", || unsafe { libc::openat(at.as_raw_fd(), path.as_ptr(), how.flags()) })?;
         Ok(Fd::new(raw))
     })
+}
+
+/// Opens a file and reads all of it; EFBIG where that is more than `most` bytes.
+pub fn read(at: BorrowedFd<'_>, path: &[u8], how: Open, most: usize) -> Result<Vec<u8>, Errno> {
+    fd::read_all(open(at, path, how)?.as_fd(), most)
 }
 
 /// Makes an open directory the working directory.

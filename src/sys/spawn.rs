@@ -12,13 +12,13 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 /// The running program's own file, also if another has its name by now (proc(5)).
-pub const ITSELF: &CStr = c"/proc/self/exe";
+const ITSELF: &CStr = c"/proc/self/exe";
 
 /// A program with its arguments and its whole environment, as execve(2) takes them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Program {
-    /// The file to run: a path if it holds a slash, else looked for in PATH. None: the first argument.
-    pub file: Option<CString>,
+    /// The file to run, if it is not the one that the first argument names: by a path, or in PATH if that has no slash.
+    file: Option<&'static CStr>,
     /// Arguments.
     pub argv: Vec<CString>,
     /// `NAME=value` each.
@@ -29,6 +29,12 @@ impl Program {
     /// A program that is called by the name of its file.
     pub fn new(argv: Vec<CString>, env: Vec<CString>) -> Program {
         Program { file: None, argv, env }
+    }
+
+    /// The program that runs, started again; by its first two words it is told what for.
+    pub fn itself(words: [String; 2], argv: Vec<CString>, env: Vec<CString>) -> Program {
+        let words = words.into_iter().filter_map(|word| CString::new(word).ok());
+        Program { file: Some(ITSELF), argv: words.chain(argv).collect(), env }
     }
 }
 
@@ -54,13 +60,6 @@ pub enum Exit {
 
 /// The shell's status for a command that it does not find.
 pub const NOT_FOUND: i32 = 127;
-
-impl Exit {
-    /// Whether it succeeded.
-    pub fn is_success(self) -> bool {
-        self == Exit::Code(0)
-    }
-}
 
 /// The number that a descriptor has which a program is started with besides the standard three.
 pub const CHANNEL: RawFd = 3;
@@ -92,7 +91,7 @@ pub fn spawn_with(program: &Program, channel: BorrowedFd<'_>) -> Result<Pid, Err
 fn start(program: &Program, mut actions: Actions) -> Result<Pid, Errno> {
     let argv = pointers(&program.argv);
     let envp = pointers(&program.env);
-    let file = program.file.as_ref().or(program.argv.first()).ok_or(Errno::EINVAL)?;
+    let file = program.file.or(program.argv.first().map(CString::as_c_str)).ok_or(Errno::EINVAL)?;
     let attributes = Attributes::new()?;
     actions.open_null(libc::STDIN_FILENO, libc::O_RDONLY)?;
     let mut pid: libc::pid_t = 0;

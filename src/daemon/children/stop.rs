@@ -22,7 +22,7 @@ pub enum Stop {
 impl Stop {
     /// For a child that starts now and may run for so long.
     pub fn after(now: Tick, timeout: Option<Millis>) -> Stop {
-        Stop::Unasked(timeout.map(|timeout| later(now, timeout)))
+        Stop::Unasked(timeout.map(|timeout| timeout.after(now)))
     }
 
     /// When [`Stop::overdue`] has an answer.
@@ -38,7 +38,7 @@ impl Stop {
     pub fn ask(&mut self, now: Tick) -> Option<Order> {
         match self {
             Stop::Unasked(_) => {
-                *self = Stop::Asked(later(now, GRACE));
+                *self = Stop::Asked(GRACE.after(now));
                 Some(Order::Term)
             }
             Stop::Asked(_) | Stop::Killed => None,
@@ -89,15 +89,10 @@ impl Rest {
         if now < self.look_at {
             return None;
         }
-        self.look_at = later(now, self.pause).min(self.until);
+        self.look_at = self.pause.after(now).min(self.until);
         self.pause = Millis(self.pause.0 * 2);
         Some(Order::Nothing)
     }
-}
-
-/// The first tick at which so long has passed: now was rounded down.
-pub fn later(now: Tick, by: Millis) -> Tick {
-    Tick(now.0.saturating_add(by.0).saturating_add(1))
 }
 
 #[cfg(test)]

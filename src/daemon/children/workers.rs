@@ -3,21 +3,20 @@
 //!
 //! A job ends once: by its worker's answer, or else by its worker's end.
 
-use super::stop::{Stop, later};
+use super::stop::Stop;
 use super::{Child, Daemon, Doing, tell};
-use crate::engine::task::{About, Outcome};
+use crate::engine::task::About;
 use crate::engine::watch::events;
 use crate::jobs::own;
 use crate::parts::duration::Millis;
 use crate::parts::log::Level;
-use crate::parts::text::Escaped;
 use crate::parts::worker::packet::{Message, Progress};
 use crate::parts::worker::{Heard, Worker};
 use crate::sys::Errno;
 use crate::sys::clock::Tick;
 use crate::sys::inotify::Mask;
 use crate::sys::process::Pid;
-use crate::sys::spawn::{self, Exit};
+use crate::sys::spawn;
 use std::ffi::{CString, OsStr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -115,25 +114,16 @@ impl Daemon {
         let Some(at) = self.children.running.iter().position(|child| child.pid == pid) else { return };
         let mut child = self.children.running.remove(at);
         match self.listen(&mut child, MOST_AT_ONCE) {
-            Some(result) => self.answered(child, result),
+            Some(result) => {
+                self.job_ended(&child, result);
+                self.dismiss(child);
+            }
             None => self.children.running.insert(at, child),
         }
     }
 
-    /// A job's worker has ended.
-    pub(super) fn worker_ended(&mut self, mut child: Child, exit: Exit) {
-        let result = self.listen(&mut child, usize::MAX).unwrap_or_else(|| {
-            Err(match exit {
-                Exit::Code(code) => format!("its worker ended with exit status {code}"),
-                Exit::Signal(signal) => format!("its worker was ended by signal {signal}"),
-            })
-        });
-        child.doing = Doing::Job { worker: None, progress: Progress::default() };
-        self.answered(child, result);
-    }
-
     /// Takes messages; the answer is the job's result, if that is among them.
-    fn listen(&mut self, child: &mut Child, most: usize) -> Option<Result<Option<Vec<u8>>, String>> {
+    pub(super) fn listen(&mut self, child: &mut Child, most: usize) -> Option<Result<Option<Vec<u8>>, String>> {
         let mut buffer = Vec::new();
         for _ in 0..most {
             let Doing::Job { worker: Some(worker), progress } = &mut child.doing else { return None };
@@ -163,33 +153,11 @@ impl Daemon {
         tell(child.pid, child.stop.ask(self.now));
     }
 
-    /// A job has ended. Its worker is free, if it was not told to end meanwhile.
-    fn answered(&mut self, child: Child, result: Result<Option<Vec<u8>>, String>) {
-        if child.outdated && result.is_err() {
-            self.say_of_child(Level::Info, &child, format_args!("ended for a newer event"));
-            self.engine.finished(self.now, child.task, Outcome::Outdated);
-            return self.dismiss(child);
-        }
-        let (counter, level) = match &result {
-            Ok(_) => (&mut self.counters.done, Level::Info),
-            Err(_) => (&mut self.counters.failed, Level::Error),
-        };
-        *counter += 1;
-        match &result {
-            Ok(None) => self.say_of_child(level, &child, format_args!("done")),
-            Ok(Some(path)) => self.say_of_child(level, &child, format_args!("done: {}", Escaped(path))),
-            Err(why) => self.say_of_child(level, &child, format_args!("failed: {why}")),
-        }
-        let outcome = result.as_ref().map_or(Outcome::Failed, |path| Outcome::Done(path.as_deref()));
-        self.engine.finished(self.now, child.task, outcome);
-        self.dismiss(child);
-    }
-
     /// A worker without a job waits for one, if it was not told to end meanwhile.
     fn dismiss(&mut self, child: Child) {
         if let Doing::Job { worker: Some(worker), .. } = child.doing {
             match child.stop {
-                Stop::Unasked(_) => self.children.workers.free.push((worker, later(self.now, LINGER))),
+                Stop::Unasked(_) => self.children.workers.free.push((worker, LINGER.after(self.now))),
                 Stop::Asked(_) | Stop::Killed => self.children.workers.ended.push(worker.pid),
             }
         }

@@ -14,8 +14,8 @@ use std::fmt::Write;
 
 /// The file in the state directory.
 pub const PENDING: &[u8] = b"pending";
-/// One that cannot be understood is kept under this name.
-pub const BROKEN: &[u8] = b"pending.broken";
+/// What is added to its name if it cannot be understood, and kept.
+pub const BROKEN: &[u8] = b".broken";
 
 const VERSION: &str = "dogwatch-pending 1";
 const DIRECTORY: &str = "|IN_ISDIR";

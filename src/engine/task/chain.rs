@@ -1,7 +1,7 @@
 //! Tasks that no event asked for: what another task hands on, and what was saved before the last end.
 
-use super::slab::{Key, State};
-use super::{Cause, Effect, SchedulerId, TaskRef, Tasks, due_after};
+use super::slab::State;
+use super::{Cause, SchedulerId, TaskRef, Tasks};
 use crate::engine::watch::{NodeId, Tree};
 use crate::parts::duration::Millis;
 use crate::sys::clock::Tick;
@@ -36,14 +36,7 @@ pub struct Saved {
 impl Tasks {
     /// Hands a task that has ended on to whoever its scheduler names. Unlike an event, this asks neither what counts for
     /// that scheduler nor whether the end has begun: nothing that was begun is lost.
-    pub(super) fn hand_on(
-        &mut self,
-        now: Tick,
-        tree: &mut Tree,
-        task: TaskRef,
-        outcome: Outcome<'_>,
-        effects: &mut Vec<Effect>,
-    ) {
+    pub(super) fn hand_on(&mut self, now: Tick, tree: &mut Tree, task: TaskRef, outcome: Outcome<'_>) {
         let Some((ended, spec)) = self.slab.get(task.0).and_then(|task| Some((task, self.spec(task.scheduler)?)))
         else {
             return;
@@ -67,24 +60,23 @@ impl Tasks {
             cause = Cause { mask, dir, name, source: Some(old.into()), from_scan: false };
         }
         let delay = self.spec(to).map_or(Millis(0), |spec| spec.delay);
-        self.put(now, tree, to, &cause, due_after(now, delay), effects);
+        self.put(now, tree, to, &cause, delay.after(now).0);
     }
 
     /// Takes a saved task up again. If events of this run have asked for the same since, they know better; what a first
     /// scan has found does not.
-    pub fn restore(&mut self, now: Tick, tree: &mut Tree, saved: &Saved, effects: &mut Vec<Effect>) {
+    pub fn restore(&mut self, now: Tick, tree: &mut Tree, saved: &Saved) {
         let Some((dir, name)) = place(tree, &saved.path) else { return };
         let Some(spec) = self.spec(saved.scheduler) else { return };
-        let key = Key { scheduler: saved.scheduler, single: spec.singlejob, dir, name };
-        if let Some(at) = self.slab.find(&key) {
+        if let Some(at) = self.slab.find(&spec.key(saved.scheduler, dir, name)) {
             let waits = matches!(self.slab.state(at), State::Delayed(_) | State::Queued(_));
             if !waits || self.slab.get(at).is_some_and(|task| !task.from_scan) {
                 return;
             }
         }
         let cause = Cause { mask: saved.mask, dir, name, source: saved.source.clone(), from_scan: false };
-        self.put(now, tree, saved.scheduler, &cause, saved.due.0, effects);
-        if let Some(task) = self.slab.find(&key).and_then(|at| self.slab.get_mut(at)) {
+        let at = self.put(now, tree, saved.scheduler, &cause, saved.due.0);
+        if let Some(task) = at.and_then(|at| self.slab.get_mut(at)) {
             task.restored = true;
             self.restored += 1;
         }

@@ -2,7 +2,7 @@
 //! is kept aside to be saved, or cancelled.
 
 use super::slab::State;
-use super::{About, Effect, Tasks, What};
+use super::{About, Tasks, What};
 use crate::engine::watch::Tree;
 use crate::sys::clock::Tick;
 
@@ -17,24 +17,24 @@ pub struct Draining {
 
 impl Tasks {
     /// From now on no task is added, and what is not due before `until` is kept aside if `keep`, else cancelled.
-    pub fn drain(&mut self, until: Tick, keep: bool, tree: &mut Tree, effects: &mut Vec<Effect>) {
-        self.drain_on(Draining { until: Some(until), keep }, tree, effects);
+    pub fn drain(&mut self, until: Tick, keep: bool, tree: &mut Tree) {
+        self.drain_on(Draining { until: Some(until), keep }, tree);
     }
 
     /// The time is over for all that has not started.
-    pub fn give_up(&mut self, tree: &mut Tree, effects: &mut Vec<Effect>) {
+    pub fn give_up(&mut self, tree: &mut Tree) {
         let keep = self.draining.is_some_and(|draining| draining.keep);
-        self.drain_on(Draining { until: None, keep }, tree, effects);
+        self.drain_on(Draining { until: None, keep }, tree);
     }
 
-    fn drain_on(&mut self, how: Draining, tree: &mut Tree, effects: &mut Vec<Effect>) {
+    fn drain_on(&mut self, how: Draining, tree: &mut Tree) {
         self.draining = Some(how);
         for at in self.slab.all().map(|(at, _)| at).collect::<Vec<_>>() {
-            self.set_aside_if_too_late(tree, at, effects);
+            self.set_aside_if_too_late(tree, at);
         }
     }
 
-    pub(super) fn set_aside_if_too_late(&mut self, tree: &mut Tree, at: u32, effects: &mut Vec<Effect>) {
+    pub(super) fn set_aside_if_too_late(&mut self, tree: &mut Tree, at: u32) {
         let Some(Draining { until, keep }) = self.draining else { return };
         let is_late = |due: u64| until.is_none_or(|until| due > until.0);
         let due = match self.slab.state(at) {
@@ -48,29 +48,34 @@ impl Tasks {
             (None, _) => {}
             (Some(_), State::Running { .. }) => {
                 self.slab.set_state(at, State::Running { again_at: None });
-                self.note(tree, at, What::CancelledByShutdown, effects);
+                self.note(tree, at, What::CancelledByShutdown);
             }
-            (Some(due), _) if keep => self.park(tree, at, due, effects),
-            (Some(_), _) => self.cancel_one(tree, at, What::CancelledByShutdown, effects),
+            (Some(due), _) if keep => self.park(tree, at, due),
+            (Some(_), _) => self.cancel_one(tree, at, What::CancelledByShutdown),
         }
     }
 
-    fn park(&mut self, tree: &Tree, at: u32, due: u64, effects: &mut Vec<Effect>) {
+    fn park(&mut self, tree: &Tree, at: u32, due: u64) {
         self.take_out(at);
         self.parked += 1;
         self.parkings += 1;
         self.slab.set_state(at, State::Parked(due));
-        self.note(tree, at, What::Kept, effects);
+        self.note(tree, at, What::Kept);
     }
 
-    /// The tasks that are kept aside, and when they are due.
-    pub fn parked<'a>(&'a self, tree: &'a Tree) -> impl Iterator<Item = (About, Tick)> + 'a {
+    /// The tasks that the next start is to find, and when they are due: those that are kept aside, and until they have
+    /// ended, those that were found at this one.
+    pub fn to_save<'a>(&'a self, tree: &'a Tree) -> impl Iterator<Item = (About, Tick)> + 'a {
         // What is to run once more after a run whose end nobody waits for.
         let given_up = self.draining.is_some_and(|draining| draining.until.is_none());
-        self.slab.all().filter_map(move |(at, task)| match task.state {
-            State::Parked(due) => Some((self.about(tree, at)?, Tick(due))),
-            State::Running { again_at: Some(due) } if given_up => Some((self.about(tree, at)?, Tick(due))),
-            State::New | State::Delayed(_) | State::Queued(_) | State::Running { .. } => None,
+        self.slab.all().filter_map(move |(at, task)| {
+            let due = match task.state {
+                State::Parked(due) => Some(due),
+                State::Running { again_at: Some(due) } if given_up => Some(due),
+                State::Delayed(timer) => self.wheel.expiry(timer).filter(|_| task.restored),
+                State::New | State::Queued(_) | State::Running { .. } => task.restored.then_some(0),
+            };
+            Some((self.about(tree, at)?, Tick(due?)))
         })
     }
 

@@ -107,6 +107,13 @@ pub struct Rules {
     pub max_jobs: usize,
 }
 
+impl Rules {
+    /// All events that do anything.
+    pub fn used(&self) -> Mask {
+        self.maps.iter().fold(Mask::default(), |used, map| used.with(map.used()))
+    }
+}
+
 /// A task, by number, from its start to its end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TaskRef(u32);
@@ -128,6 +135,8 @@ pub struct Tasks {
     restored: usize,
     /// How many have been cancelled before they started.
     pub cancelled: u64,
+    /// What is to be done, in this order; whoever does it takes it out.
+    pub effects: Vec<Effect>,
 }
 
 /// What a task is for.
@@ -155,11 +164,12 @@ impl Tasks {
             parkings: 0,
             restored: 0,
             cancelled: 0,
+            effects: Vec::new(),
         }
     }
 
     /// Consults the event's maps and does what they say, each (scheduler, verb) once.
-    pub fn event(&mut self, now: Tick, tree: &mut Tree, event: &Event<'_>, effects: &mut Vec<Effect>) {
+    pub fn event(&mut self, now: Tick, tree: &mut Tree, event: &Event<'_>) {
         let mut todo: Vec<(Action, Mask)> = Vec::new();
         for map in event.maps.iter().filter_map(|map| self.maps.get(usize::from(*map))) {
             for bit in events::bits(event.mask) {
@@ -172,52 +182,37 @@ impl Tasks {
         }
         for (action, bit) in todo {
             match action.verb {
-                Verb::Schedule => self.schedule(now, tree, action.scheduler, bit, event, effects),
-                Verb::Cancel => self.cancel(tree, action.scheduler, event, effects),
+                Verb::Schedule => self.schedule(now, tree, action.scheduler, bit, event),
+                Verb::Cancel => self.cancel(tree, action.scheduler, event),
             }
         }
     }
 
-    fn schedule(
-        &mut self,
-        now: Tick,
-        tree: &mut Tree,
-        scheduler: SchedulerId,
-        bit: Mask,
-        event: &Event<'_>,
-        effects: &mut Vec<Effect>,
-    ) {
+    fn schedule(&mut self, now: Tick, tree: &mut Tree, scheduler: SchedulerId, bit: Mask, event: &Event<'_>) {
         let Some(spec) = self.spec(scheduler) else { return };
         if !(if event.is_dir { spec.dirs } else { spec.files }) {
             return;
         }
-        let (due, key) = (due_after(now, spec.delay), spec.key(scheduler, event.dir, event.name));
+        let (due, key) = (spec.delay.after(now).0, spec.key(scheduler, event.dir, event.name));
         if self.draining.is_some() && self.slab.find(&key).is_none() {
             return;
         }
         let mask = if event.is_dir { bit.with(Mask::ISDIR) } else { bit };
         let (dir, name, source) = (event.dir, event.name, event.source.map(Box::from));
         let cause = Cause { mask, dir, name, source, from_scan: event.from_scan };
-        self.put(now, tree, scheduler, &cause, due, effects);
+        self.put(now, tree, scheduler, &cause, due);
     }
 
-    /// Makes a task, or changes the one that is there.
-    fn put(
-        &mut self,
-        now: Tick,
-        tree: &mut Tree,
-        scheduler: SchedulerId,
-        cause: &Cause<'_>,
-        due: u64,
-        effects: &mut Vec<Effect>,
-    ) {
-        let Some(spec) = self.spec(scheduler).cloned() else { return };
+    /// Makes a task, or changes the one that is there; the answer is its number.
+    fn put(&mut self, now: Tick, tree: &mut Tree, scheduler: SchedulerId, cause: &Cause<'_>, due: u64) -> Option<u32> {
+        let spec = self.spec(scheduler)?.clone();
         let key = spec.key(scheduler, cause.dir, cause.name);
         let at = self.slab.find(&key).unwrap_or_else(|| self.slab.add(tree, &key));
         let state = self.slab.state(at);
-        let Some(task) = self.slab.get_mut(at) else { return };
+        let task = self.slab.get_mut(at)?;
         if spec.on_busy == OnBusy::Skip && matches!(state, State::Running { .. }) {
-            return self.note(tree, at, What::Skipped, effects);
+            self.note(tree, at, What::Skipped);
+            return Some(at);
         }
         (task.mask, task.from_scan) = (cause.mask, cause.from_scan);
         task.source = cause.source.clone().map(Box::new);
@@ -225,7 +220,9 @@ impl Tasks {
             task.mark = now.0 as u32;
         }
         let due = latest(task, &spec, now, due).max(throttle::held_until(task, now));
-        let wait = in_round_numbers(due.saturating_sub(now.0).saturating_sub(1));
+        let wait = Millis(due.saturating_sub(now.0).saturating_sub(1));
+        // For people: nobody counts the milliseconds of a minute.
+        let wait = if wait < Millis(60_000) { wait } else { wait.whole_seconds() };
         self.slab.set_path(tree, at, &key);
         let what = match state {
             State::New | State::Parked(_) => {
@@ -242,19 +239,20 @@ impl Tasks {
                 self.slab.set_state(at, State::Running { again_at: Some(due) });
                 match spec.on_busy {
                     OnBusy::Restart if again_at.is_none() => {
-                        effects.push(Effect::Stop(TaskRef(at)));
+                        self.effects.push(Effect::Stop(TaskRef(at)));
                         What::Restarted
                     }
                     OnBusy::Restart | OnBusy::Rerun | OnBusy::Skip => What::Again,
                 }
             }
         };
-        self.note(tree, at, what, effects);
-        self.set_aside_if_too_late(tree, at, effects);
+        self.note(tree, at, what);
+        self.set_aside_if_too_late(tree, at);
+        Some(at)
     }
 
     /// Cancels the path's task, and those of all that lies below it if it is a directory.
-    fn cancel(&mut self, tree: &mut Tree, scheduler: SchedulerId, event: &Event<'_>, effects: &mut Vec<Effect>) {
+    fn cancel(&mut self, tree: &mut Tree, scheduler: SchedulerId, event: &Event<'_>) {
         let Some(spec) = self.spec(scheduler) else { return };
         let key = spec.key(scheduler, event.dir, event.name);
         let mut found: Vec<u32> = self.slab.find(&key).into_iter().collect();
@@ -267,19 +265,19 @@ impl Tasks {
             }
         }
         for at in found {
-            self.cancel_one(tree, at, What::Cancelled, effects);
+            self.cancel_one(tree, at, What::Cancelled);
         }
     }
 
     /// Ends a task that has not started; one that runs goes on, but not once more.
-    fn cancel_one(&mut self, tree: &mut Tree, at: u32, why: What, effects: &mut Vec<Effect>) {
+    fn cancel_one(&mut self, tree: &mut Tree, at: u32, why: What) {
         match self.slab.state(at) {
             State::Running { .. } => {
                 self.slab.set_state(at, State::Running { again_at: None });
-                self.note(tree, at, What::TooLate, effects);
+                self.note(tree, at, What::TooLate);
             }
             State::New | State::Delayed(_) | State::Queued(_) | State::Parked(_) => {
-                self.note(tree, at, why, effects);
+                self.note(tree, at, why);
                 self.remove(tree, at);
                 self.cancelled += 1;
             }
@@ -311,7 +309,7 @@ impl Tasks {
 
     /// A path has changed, and `maps` are the event maps that it concerns now: tasks that none of them would schedule
     /// for their event are cancelled.
-    pub fn match_again(&mut self, tree: &mut Tree, dir: NodeId, name: &[u8], maps: &[u16], effects: &mut Vec<Effect>) {
+    pub fn match_again(&mut self, tree: &mut Tree, dir: NodeId, name: &[u8], maps: &[u16]) {
         let tasks: Vec<(u32, SchedulerId, Mask)> = self
             .slab
             .of_node(tree, dir)
@@ -325,7 +323,7 @@ impl Tasks {
                 .flat_map(|map| events::bits(mask).map(|bit| map.actions(bit)))
                 .any(|found| found.contains(&wanted));
             if !matches {
-                self.cancel_one(tree, at, What::NotMatched, effects);
+                self.cancel_one(tree, at, What::NotMatched);
             }
         }
     }
@@ -338,11 +336,11 @@ impl Tasks {
         known.then(|| task.about(path))
     }
 
-    pub(super) fn note(&self, tree: &Tree, at: u32, what: What, effects: &mut Vec<Effect>) {
+    pub(super) fn note(&mut self, tree: &Tree, at: u32, what: What) {
         let Some(task) = self.slab.get(at) else { return };
         let wanted = self.spec(task.scheduler).is_some_and(|spec| what.level() >= spec.notes);
         if wanted {
-            effects.push(Effect::Note(task.about(tree.path(NodeId(task.node), &task.name)), what));
+            self.effects.push(Effect::Note(task.about(tree.path(NodeId(task.node), &task.name)), what));
         }
     }
 
@@ -362,21 +360,11 @@ impl Tasks {
     }
 }
 
-/// The first tick at which a whole delay has passed: `now` was rounded down, so one more, if there is a delay at all.
-fn due_after(now: Tick, delay: Millis) -> u64 {
-    now.0.saturating_add(delay.0).saturating_add(u64::from(delay.0 > 0))
-}
-
-/// For people: nobody counts the milliseconds of a minute.
-fn in_round_numbers(wait: u64) -> Millis {
-    Millis(if wait < 60_000 { wait } else { wait.div_ceil(1_000) * 1_000 })
-}
-
 /// A task that is delayed again and again is due after `max_wait` all the same.
 fn latest(task: &slab::Task, spec: &Scheduler, now: Tick, due: u64) -> u64 {
     let waited = u64::from((now.0 as u32).wrapping_sub(task.mark));
     let delays = matches!(task.state, State::New | State::Delayed(_));
-    spec.max_wait.filter(|_| delays).map_or(due, |most| due.min(due_after(now, Millis(most.0.saturating_sub(waited)))))
+    spec.max_wait.filter(|_| delays).map_or(due, |most| due.min(Millis(most.0.saturating_sub(waited)).after(now).0))
 }
 
 #[cfg(test)]

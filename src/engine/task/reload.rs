@@ -2,7 +2,7 @@
 
 use super::slab::State;
 use super::turns::Turns;
-use super::{Effect, Rules, SchedulerId, Tasks, What};
+use super::{Rules, SchedulerId, Tasks, What};
 use crate::engine::watch::Tree;
 
 /// The scheduler of a task that runs and has none any more.
@@ -16,7 +16,6 @@ impl Tasks {
         Rules { schedulers, maps, max_jobs }: Rules,
         number: &dyn Fn(SchedulerId) -> Option<SchedulerId>,
         tree: &mut Tree,
-        effects: &mut Vec<Effect>,
     ) {
         let all: Vec<(u32, SchedulerId)> = self.slab.all().map(|(at, task)| (at, task.scheduler)).collect();
         let mut single: Vec<SchedulerId> = Vec::new();
@@ -34,7 +33,7 @@ impl Tasks {
                     self.slab.assign(at, GONE, false);
                 }
                 (None, State::New | State::Delayed(_) | State::Queued(_) | State::Parked(_)) => {
-                    self.note(tree, at, What::SchedulerGone, effects);
+                    self.note(tree, at, What::SchedulerGone);
                     self.remove(tree, at);
                 }
             }

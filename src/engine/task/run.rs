@@ -1,7 +1,7 @@
 //! The way of a task: delayed, queued, running, gone.
 
 use super::slab::State;
-use super::{Effect, Outcome, TaskRef, Tasks, due_after, throttle};
+use super::{Effect, Outcome, TaskRef, Tasks, throttle};
 use crate::engine::watch::Tree;
 use crate::parts::duration::Millis;
 use crate::sys::clock::Tick;
@@ -51,7 +51,7 @@ impl Tasks {
     }
 
     /// Queues what is due, and starts what may start.
-    pub fn advance(&mut self, now: Tick, tree: &mut Tree, effects: &mut Vec<Effect>) {
+    pub fn advance(&mut self, now: Tick, tree: &mut Tree) {
         while let Some((_, at)) = self.wheel.pop(now.0) {
             self.enqueue(at);
         }
@@ -61,10 +61,10 @@ impl Tasks {
                 throttle::starts(task, now);
             }
             match self.about(tree, at) {
-                Some(about) => effects.push(Effect::Start(TaskRef(at), about)),
+                Some(about) => self.effects.push(Effect::Start(TaskRef(at), about)),
                 None => {
                     self.take_out(at);
-                    self.delay(at, due_after(now, UNKNOWN_PATH));
+                    self.delay(at, UNKNOWN_PATH.after(now).0);
                 }
             }
         }
@@ -77,23 +77,16 @@ impl Tasks {
     }
 
     /// A job that was started has ended, or could not be started.
-    pub fn finished(
-        &mut self,
-        now: Tick,
-        tree: &mut Tree,
-        task: TaskRef,
-        outcome: Outcome<'_>,
-        effects: &mut Vec<Effect>,
-    ) {
+    pub fn finished(&mut self, now: Tick, tree: &mut Tree, task: TaskRef, outcome: Outcome<'_>) {
         let State::Running { again_at } = self.slab.state(task.0) else { return };
-        self.hand_on(now, tree, task, outcome, effects);
+        self.hand_on(now, tree, task, outcome);
         match again_at {
             None => self.remove(tree, task.0),
             Some(due) => {
-                let due = due.max(self.hold_back(now, tree, task.0, effects));
+                let due = due.max(self.hold_back(now, tree, task.0));
                 self.take_out(task.0);
                 self.delay_or_enqueue(task.0, due, now);
-                self.set_aside_if_too_late(tree, task.0, effects);
+                self.set_aside_if_too_late(tree, task.0);
             }
         }
     }

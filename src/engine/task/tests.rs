@@ -1,6 +1,9 @@
 //! The table of states, with a clock handed in; and random inputs against a naive model.
 
+mod end;
+mod keys;
 mod pending;
+mod reload;
 
 use super::*;
 use crate::engine::watch::ROOT;
@@ -65,19 +68,18 @@ impl Rig {
         let dir = self.node(dir);
         let event =
             Event { mask, dir, name: name.as_bytes(), is_dir, below: true, maps, source: None, from_scan: false };
-        let mut effects = Vec::new();
-        self.tasks.event(Tick(self.now), &mut self.tree, &event, &mut effects);
+        self.tasks.event(Tick(self.now), &mut self.tree, &event);
         self.tasks.check(&self.tree);
-        self.take(effects)
+        self.take()
     }
 
     /// Lets time pass; the answer is what was started.
     fn pass(&mut self, millis: u64) -> Vec<String> {
         self.now += millis;
-        let (mut effects, before) = (Vec::new(), self.running.len());
-        self.tasks.advance(Tick(self.now), &mut self.tree, &mut effects);
+        let before = self.running.len();
+        self.tasks.advance(Tick(self.now), &mut self.tree);
         self.tasks.check(&self.tree);
-        self.take(effects);
+        self.take();
         self.running.iter().skip(before).map(|(_, about)| String::from_utf8_lossy(&about.path).into_owned()).collect()
     }
 
@@ -88,15 +90,14 @@ impl Rig {
 
     fn end(&mut self, outcome: Outcome<'_>) -> Vec<What> {
         let (task, _) = self.running.remove(0);
-        let mut effects = Vec::new();
-        self.tasks.finished(Tick(self.now), &mut self.tree, task, outcome, &mut effects);
+        self.tasks.finished(Tick(self.now), &mut self.tree, task, outcome);
         self.tasks.check(&self.tree);
-        self.take(effects)
+        self.take()
     }
 
-    fn take(&mut self, effects: Vec<Effect>) -> Vec<What> {
+    fn take(&mut self) -> Vec<What> {
         let mut notes = Vec::new();
-        for effect in effects {
+        for effect in std::mem::take(&mut self.tasks.effects) {
             match effect {
                 Effect::Start(task, about) => self.running.push((task, about)),
                 Effect::Note(_, what) => notes.push(what),
@@ -305,47 +306,6 @@ fn notes_below_the_wanted_level_are_not_made() {
     assert_eq!(rig.tasks.len(), 0);
 }
 
-#[test]
-fn draining_runs_what_is_due_in_time_and_takes_no_new_tasks() {
-    let mut rig = Rig::new(vec![scheduler(DELAY), scheduler(5 * DELAY)], vec![map(), map()], 9);
-    let mut slow = EventMap::default();
-    slow.set(CLOSE, vec![Action { scheduler: 1, verb: Verb::Schedule }]);
-    rig.tasks.maps[1] = slow;
-    rig.event(CLOSE, "/d/soon");
-    rig.event(CLOSE, "/d/written");
-    rig.event(CLOSE, "/d/again");
-    rig.event_in(CLOSE, "/d/late", false, &[1]);
-    let mut effects = Vec::new();
-    rig.tasks.drain(Tick(rig.now + 3 * DELAY), false, &mut rig.tree, &mut effects);
-    assert_eq!(rig.take(effects), [What::CancelledByShutdown]);
-    assert_eq!(rig.event(CLOSE, "/d/new"), [], "no new task");
-    assert_eq!(rig.event(Mask::MODIFY, "/d/written"), [What::Cancelled], "events still cancel");
-    rig.pass(DELAY / 2);
-    assert_eq!(rig.event(CLOSE, "/d/again"), [What::Rescheduled(Millis(DELAY))], "and delay");
-    assert_eq!(rig.pass(DELAY / 2 + 1), ["/d/soon"]);
-    rig.pass(DELAY / 2 - 2);
-    assert_eq!(rig.event(CLOSE, "/d/again").last(), Some(&What::Rescheduled(Millis(DELAY))));
-    rig.pass(DELAY / 2 + 2);
-    assert_eq!(rig.event(CLOSE, "/d/again").last(), Some(&What::CancelledByShutdown), "beyond the end");
-    rig.finish();
-    assert_eq!(rig.tasks.len(), 0);
-}
-
-#[test]
-fn what_is_left_at_the_end_is_cancelled_and_runs_no_more() {
-    let mut rig = immediate(1);
-    rig.event(CLOSE, "/d/a");
-    rig.event(CLOSE, "/d/b");
-    rig.pass(0);
-    rig.event(CLOSE, "/d/a");
-    let mut effects = Vec::new();
-    rig.tasks.give_up(&mut rig.tree, &mut effects);
-    // The one that waits, and the run that was to come after the present one.
-    assert_eq!(rig.take(effects), [What::CancelledByShutdown; 2]);
-    rig.finish();
-    assert_eq!((rig.pass(0).len(), rig.tasks.len()), (0, 0));
-}
-
 /// A watch on `/`: its own task is found by its path and below its directory, and ends once.
 #[test]
 fn cancelling_the_root_directory_ends_each_task_once() {
@@ -406,272 +366,4 @@ fn random_inputs_agree_with_a_naive_model() {
             assert_eq!(started, expected, "seed {seed}");
         }
     }
-}
-
-/// A job that wakes itself is held back after ten runs in a row, longer each time up to a minute, and told of once.
-#[test]
-fn a_job_that_wakes_itself_is_held_back() {
-    let mut rig = immediate(1);
-    rig.event(CLOSE, "/d/a");
-    let (mut pauses, mut told) = (Vec::new(), Vec::new());
-    for _ in 0..20 {
-        let before = rig.now;
-        while rig.pass(1).is_empty() {}
-        pauses.push(rig.now - before);
-        rig.event(CLOSE, "/d/a");
-        rig.pass(5);
-        told.extend(rig.finish());
-        // What comes from it only now does not cut the pause short.
-        rig.event(CLOSE, "/d/a");
-    }
-    assert_eq!(told, [What::HeldBack(Millis(1_000))]);
-    assert!(pauses[..10].iter().all(|pause| *pause <= 2), "{pauses:?}");
-    let held: Vec<u64> = pauses[10..].iter().map(|pause| pause / 1_000).collect();
-    assert_eq!(held, [1, 2, 4, 8, 16, 32, 60, 60, 60, 60]);
-    // Once it is left in peace, it is forgotten.
-    while rig.pass(1_000).is_empty() {}
-    rig.finish();
-    assert_eq!(rig.tasks.len(), 0);
-    rig.event(CLOSE, "/d/a");
-    assert_eq!(rig.pass(1), ["/d/a"]);
-}
-
-/// Jobs that take their time, or wait for their delay, are not held back, however often they are asked for.
-#[test]
-fn slow_jobs_and_long_delays_are_not_held_back() {
-    for (mut rig, run) in [(immediate(1), 1_100), (delayed(), 5)] {
-        rig.event(CLOSE, "/d/a");
-        for _ in 0..30 {
-            let before = rig.now;
-            while rig.pass(1).is_empty() {}
-            assert!(rig.now - before <= DELAY + 2);
-            rig.event(CLOSE, "/d/a");
-            rig.pass(run);
-            assert_eq!(rig.finish(), []);
-        }
-    }
-}
-
-/// A file that is written to again and again is acted on after max_wait all the same, counted from its first event.
-#[test]
-fn max_wait_ends_a_delay_that_begins_anew_for_ever() {
-    let most = Millis(3 * DELAY);
-    let mut rig = Rig::new(vec![Scheduler { max_wait: Some(most), ..scheduler(DELAY) }], vec![map()], 1);
-    for _ in 0..2 {
-        let first = rig.now;
-        rig.event(CLOSE, "/d/a");
-        while rig.pass(DELAY / 2).is_empty() && rig.now < first + 2 * most.0 {
-            rig.event(CLOSE, "/d/a");
-        }
-        assert_eq!(rig.now - first, most.0 + DELAY / 2, "the first look after {most}");
-        rig.event(CLOSE, "/d/a");
-        let again = rig.now;
-        assert_eq!(rig.finish(), []);
-        assert_eq!(rig.pass(DELAY + 1), ["/d/a"], "a rerun has a wait of its own, from {again} on");
-        rig.finish();
-    }
-    rig.event(CLOSE, "/d/b");
-    rig.event(Mask::MODIFY, "/d/b");
-    assert_eq!(rig.tasks.len(), 0);
-}
-
-#[test]
-fn a_scheduler_that_skips_loses_the_event_and_says_so() {
-    let mut rig = Rig::new(vec![Scheduler { on_busy: OnBusy::Skip, ..scheduler(0) }], vec![map()], 1);
-    rig.event(CLOSE, "/d/a");
-    rig.pass(0);
-    assert_eq!(rig.event(Mask::CREATE, "/d/a"), [What::Skipped]);
-    rig.finish();
-    assert_eq!((rig.tasks.len(), rig.pass(9)), (0, vec![]));
-}
-
-#[test]
-fn a_scheduler_that_restarts_ends_the_running_job_once() {
-    let mut schedulers = vec![Scheduler { on_busy: OnBusy::Restart, on_failure: Some(1), ..scheduler(DELAY) }];
-    schedulers.push(scheduler(0));
-    let mut rig = Rig::new(schedulers, vec![map()], 1);
-    rig.event(CLOSE, "/d/a");
-    rig.pass(DELAY + 1);
-    assert_eq!(rig.event(CLOSE, "/d/a"), [What::Restarted]);
-    assert_eq!((rig.event(CLOSE, "/d/a"), rig.stopped), (vec![What::Again], 1), "it is told once");
-    assert_eq!(rig.end(Outcome::Outdated), [], "one that was ended for a newer event has not failed");
-    assert_eq!((rig.pass(DELAY), rig.pass(1)), (vec![], vec!["/d/a".to_owned()]));
-    assert_eq!(rig.end(Outcome::Failed), [What::Scheduled(Millis(0))], "this one has");
-}
-
-/// One scheduler's many tasks hold up nobody else; among those that may run, the first come is the first served.
-#[test]
-fn a_schedulers_own_limit_holds_up_only_its_own() {
-    let schedulers = vec![Scheduler { max_jobs: 1, ..scheduler(0) }, scheduler(0)];
-    let mut other = EventMap::default();
-    other.set(CLOSE, vec![Action { scheduler: 1, verb: Verb::Schedule }]);
-    let mut rig = Rig::new(schedulers, vec![map(), other], 2);
-    for path in ["/d/a", "/d/b", "/d/c"] {
-        rig.event(CLOSE, path);
-    }
-    for path in ["/d/x", "/d/y"] {
-        rig.event_in(CLOSE, path, false, &[1]);
-    }
-    assert_eq!(rig.pass(0), ["/d/a", "/d/x"]);
-    rig.finish();
-    assert_eq!(rig.pass(0), ["/d/b"]);
-    rig.finish();
-    assert_eq!(rig.pass(0), ["/d/y"]);
-    assert_eq!(rig.finish(), []);
-    assert_eq!(rig.pass(0), ["/d/c"]);
-}
-
-#[test]
-fn results_are_handed_on_with_the_event_and_the_old_path() {
-    let first = Scheduler { dirs: true, then: Some(1), on_failure: Some(2), ..scheduler(0) };
-    // What counts for them by events does not matter for what is handed on.
-    let mut rig = Rig::new(vec![first, scheduler(DELAY), scheduler(0)], vec![map()], 9);
-    rig.event_in(CLOSE, "/d/a", true, &[0]);
-    rig.pass(0);
-    assert_eq!(rig.end(Outcome::Done(Some(b"/far/away/b"))), [What::Scheduled(Millis(DELAY))]);
-    assert_eq!((rig.pass(DELAY), rig.pass(1)), (vec![], vec!["/far/away/b".to_owned()]));
-    let about = &rig.running[0].1;
-    assert_eq!(
-        (about.scheduler, about.mask, about.source.as_deref()),
-        (1, CLOSE.with(Mask::ISDIR), Some(&b"/d/a"[..]))
-    );
-    rig.finish();
-    assert!(rig.tree.child(ROOT, b"far").is_none(), "its directory was known for the task alone");
-    rig.event(CLOSE, "/d/a");
-    rig.pass(0);
-    rig.end(Outcome::Failed);
-    assert_eq!(rig.pass(0), ["/d/a"]);
-    let about = &rig.running[0].1;
-    assert_eq!((about.scheduler, about.source.as_deref()), (2, None), "a failure hands on the event's path");
-}
-
-/// A rig at its end, with /d/late kept aside.
-fn draining() -> Rig {
-    let mut rig = Rig::new(vec![Scheduler { then: Some(1), ..scheduler(DELAY) }, scheduler(0)], vec![map()], 9);
-    rig.event(CLOSE, "/d/soon");
-    rig.pass(DELAY / 2);
-    rig.event(CLOSE, "/d/late");
-    let mut effects = Vec::new();
-    rig.tasks.drain(Tick(rig.now + DELAY * 3 / 4), true, &mut rig.tree, &mut effects);
-    assert_eq!(rig.take(effects), [What::Kept]);
-    rig
-}
-
-impl Rig {
-    fn kept(&self) -> Vec<(String, u64)> {
-        let kept = self.tasks.parked(&self.tree);
-        kept.map(|(about, due)| (String::from_utf8(about.path).unwrap(), due.0)).collect()
-    }
-}
-
-#[test]
-fn what_is_due_too_late_is_kept_and_events_still_count() {
-    let mut rig = draining();
-    assert_eq!(rig.kept(), [("/d/late".to_owned(), rig.now + DELAY + 1)]);
-    assert_eq!((rig.tasks.len(), rig.tasks.active()), (2, 1));
-    rig.pass(5);
-    assert_eq!(rig.event(CLOSE, "/d/late"), [What::Scheduled(Millis(DELAY)), What::Kept]);
-    assert_eq!(rig.kept(), [("/d/late".to_owned(), rig.now + DELAY + 1)]);
-    assert_eq!(rig.pass(DELAY / 2), ["/d/soon"]);
-    assert_eq!(rig.event(CLOSE, "/d/soon"), [What::Again]);
-    assert_eq!(
-        rig.finish(),
-        [What::Scheduled(Millis(0)), What::Kept],
-        "what is handed on runs in time, the rerun does not"
-    );
-    assert_eq!(rig.pass(0), ["/d/soon"]);
-    rig.finish();
-    assert_eq!((rig.kept().len(), rig.tasks.active()), (2, 0));
-    assert_eq!(rig.event(Mask::MODIFY, "/d/late"), [What::Cancelled], "a file that is written to is not acted on");
-    assert_eq!((rig.kept().len(), rig.pass(10 * DELAY)), (1, vec![]));
-}
-
-#[test]
-fn when_the_time_is_over_all_that_waits_is_kept() {
-    let mut rig = Rig::new(vec![scheduler(0)], vec![map()], 1);
-    rig.event(CLOSE, "/d/a");
-    rig.event(CLOSE, "/d/b");
-    rig.pass(0);
-    rig.event(CLOSE, "/d/a");
-    let mut effects = Vec::new();
-    rig.tasks.drain(Tick(rig.now + DELAY), true, &mut rig.tree, &mut effects);
-    rig.tasks.give_up(&mut rig.tree, &mut effects);
-    assert_eq!(rig.take(effects), [What::Kept], "/d/b");
-    assert_eq!(rig.end(Outcome::Failed), [What::Kept], "and the run that was to follow");
-    assert_eq!((rig.kept(), rig.tasks.active()), (vec![("/d/a".to_owned(), 0), ("/d/b".to_owned(), 0)], 0));
-}
-
-#[test]
-fn a_saved_task_wins_over_the_first_scan_and_not_over_events() {
-    for (from_scan, due) in [(true, 7 * DELAY), (false, DELAY + 1)] {
-        let mut rig = delayed();
-        let start = rig.now;
-        let (dir, maps, source) = (rig.node("/d"), &[0][..], None);
-        let event = Event { mask: CLOSE, dir, name: b"a", is_dir: false, below: true, maps, source, from_scan };
-        let mut effects = Vec::new();
-        rig.tasks.event(Tick(rig.now), &mut rig.tree, &event, &mut effects);
-        for path in [&b"/d/a"[..], b"/gone/b"] {
-            let due = Tick(start + 7 * DELAY);
-            let saved = Saved { scheduler: 0, mask: Mask::CREATE, path: path.to_vec(), source: None, due };
-            rig.tasks.restore(Tick(rig.now), &mut rig.tree, &saved, &mut effects);
-            rig.tasks.check(&rig.tree);
-        }
-        assert_eq!(rig.pass(due - 1), [""; 0]);
-        assert_eq!(rig.pass(1).first().map(String::as_str), Some("/d/a"));
-        assert_eq!(rig.tasks.restored(), if from_scan { 2 } else { 1 });
-        while !rig.running.is_empty() {
-            rig.finish();
-        }
-        rig.pass(7 * DELAY);
-        while !rig.running.is_empty() {
-            rig.finish();
-        }
-        assert_eq!((rig.tasks.len(), rig.tasks.restored()), (0, 0));
-        assert!(rig.tree.child(ROOT, b"gone").is_none());
-    }
-}
-
-#[test]
-fn a_new_configuration_keeps_tasks_by_their_schedulers_name() {
-    let schedulers = || vec![Scheduler { max_jobs: 1, ..scheduler(0) }, scheduler(DELAY), scheduler(DELAY)];
-    let map = |scheduler| {
-        let mut map = EventMap::default();
-        map.set(CLOSE, vec![Action { scheduler, verb: Verb::Schedule }]);
-        map
-    };
-    let mut rig = Rig::new(schedulers(), vec![map(0), map(1), map(2)], 9);
-    for (path, number) in [("/d/runs", 0), ("/d/waits", 0), ("/d/gone", 1), ("/d/one", 2), ("/d/two", 2)] {
-        rig.event_in(CLOSE, path, false, &[number]);
-    }
-    assert_eq!(rig.pass(0), ["/d/runs"]);
-    rig.event_in(CLOSE, "/d/runs", false, &[0]);
-    // The first is gone with its running task, the third is the first now, and the second has one task in all.
-    let schedulers = vec![Scheduler { singlejob: true, ..scheduler(0) }, scheduler(DELAY)];
-    let rules = Rules { schedulers, maps: vec![map(1)], max_jobs: 9 };
-    let number = |old| [None, Some(1), Some(0)].get(usize::from(old)).copied().flatten();
-    let mut effects = Vec::new();
-    rig.tasks.reconfigure(rules, &number, &mut rig.tree, &mut effects);
-    rig.tasks.check(&rig.tree);
-    assert_eq!(rig.take(effects), [What::SchedulerGone; 2], "/d/waits, and one of the third's");
-    assert_eq!(rig.finish(), [], "what runs, runs to its end, and not once more");
-    assert_eq!(rig.event(CLOSE, "/d/gone"), [What::Rescheduled(Millis(DELAY))], "it is found by its new number");
-    let mut left = rig.pass(DELAY + 1);
-    left.sort();
-    assert_eq!(left, ["/d/gone", "/d/one"]);
-}
-
-#[test]
-fn turns_and_limits_survive_a_new_configuration() {
-    let mut rig = Rig::new(vec![scheduler(0), scheduler(0)], vec![map()], 1);
-    for path in ["/d/a", "/d/b", "/d/c"] {
-        rig.event(CLOSE, path);
-    }
-    rig.pass(0);
-    let mut effects = Vec::new();
-    let rules = Rules { schedulers: vec![scheduler(0), scheduler(0)], maps: vec![map()], max_jobs: 2 };
-    rig.tasks.reconfigure(rules, &|old| Some(1 - old), &mut rig.tree, &mut effects);
-    rig.tasks.check(&rig.tree);
-    assert_eq!(rig.pass(0), ["/d/b"], "two at once now");
-    rig.finish();
-    assert_eq!(rig.pass(0), ["/d/c"]);
 }

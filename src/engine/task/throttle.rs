@@ -30,7 +30,7 @@ pub fn held_until(task: &Task, now: Tick) -> u64 {
 
 impl Tasks {
     /// A task has run, and was asked for again meanwhile. The answer is when it may start, at the earliest.
-    pub(super) fn hold_back(&mut self, now: Tick, tree: &Tree, at: u32, effects: &mut Vec<super::Effect>) -> u64 {
+    pub(super) fn hold_back(&mut self, now: Tick, tree: &Tree, at: u32) -> u64 {
         let delay =
             self.slab.get(at).and_then(|task| self.schedulers.get(usize::from(task.scheduler))).map(|s| s.delay);
         let Some(task) = self.slab.get_mut(at) else { return 0 };
@@ -47,7 +47,7 @@ impl Tasks {
         let pause = (PAUSES[0] << doublings.min(16)).min(PAUSES[1]);
         task.mark = (now.0 + pause) as u32;
         if doublings == 0 {
-            self.note(tree, at, What::HeldBack(Millis(pause)), effects);
+            self.note(tree, at, What::HeldBack(Millis(pause)));
         }
         now.0 + pause
     }

@@ -4,7 +4,7 @@
 //! command by execve(2); so the command's process id is the one that was started.
 
 use crate::parts::accounts::Account;
-use crate::sys::spawn::{self, Program};
+use crate::sys::spawn::Program;
 use crate::sys::{Errno, process};
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
@@ -15,9 +15,7 @@ const CALLED: &str = "dogwatch: as another user";
 /// The program that becomes `argv` as this user.
 pub fn program(account: &Account, argv: Vec<CString>, env: Vec<CString>) -> Program {
     let ids: Vec<String> = [account.uid, account.gid].iter().chain(&account.groups).map(u32::to_string).collect();
-    let who = ids.join(":");
-    let own = [CALLED.to_owned(), who].into_iter().filter_map(|word| CString::new(word).ok());
-    Program { file: Some(spawn::ITSELF.to_owned()), argv: own.chain(argv).collect(), env }
+    Program::itself([CALLED.to_owned(), ids.join(":")], argv, env)
 }
 
 /// If this process was started as a trampoline, it becomes the command and does not return but for an error, in words.

@@ -40,3 +40,9 @@ fn what_is_no_duration_is_refused() {
         assert_eq!(parse(text), None, "{text}");
     }
 }
+
+#[test]
+fn what_is_due_is_never_early_and_now_is_not_late() {
+    assert_eq!([0, 1, u64::MAX].map(|wait| Millis(wait).after(Tick(5))), [Tick(5), Tick(7), Tick(u64::MAX)]);
+    assert_eq!([0, 1, 1_000, 1_001].map(|wait| Millis(wait).whole_seconds().0), [0, 1_000, 1_000, 2_000]);
+}

@@ -19,8 +19,12 @@ impl Dir {
         Dir { path, fd }
     }
 
+    fn path(&self) -> &[u8] {
+        self.path.path().as_os_str().as_bytes()
+    }
+
     fn target<'a>(&'a self, name: &'a str) -> Target<'a> {
-        Target { dir: self.fd.as_fd(), dir_path: self.path.path().as_os_str().as_bytes(), name: name.as_bytes() }
+        Target { dir: self.fd.as_fd(), dir_path: self.path(), name: name.as_bytes() }
     }
 
     fn read(&self, name: &str) -> String {
@@ -47,7 +51,7 @@ impl Dir {
 #[test]
 fn a_file_is_replaced_whole_with_its_mode() {
     let dir = Dir::new();
-    bytes(dir.target("file"), 0o640, b"old").unwrap();
+    bytes(dir.path(), b"file", 0o640, b"old").unwrap();
     let draft = Draft::begin(dir.target("file")).unwrap();
     fd::write_all(draft.file(), b"new").unwrap();
     assert_eq!(dir.read("file"), "old");
@@ -74,9 +78,9 @@ fn leftovers_are_taken_away() {
     let other = dir.path.path().join("other");
     std::fs::write(&other, "other").unwrap();
     std::fs::write(dir.temporary("file"), "left").unwrap();
-    bytes(dir.target("file"), 0o600, b"one").unwrap();
+    bytes(dir.path(), b"file", 0o600, b"one").unwrap();
     symlink(&other, dir.temporary("file")).unwrap();
-    bytes(dir.target("file"), 0o600, b"two").unwrap();
+    bytes(dir.path(), b"file", 0o600, b"two").unwrap();
     assert_eq!((dir.read("file").as_str(), dir.read("other").as_str()), ("two", "other"));
     assert_eq!(dir.names(), ["file", "other"]);
 }
@@ -85,7 +89,7 @@ fn leftovers_are_taken_away() {
 fn what_is_being_written_is_no_leftover() {
     let dir = Dir::new();
     let first = Draft::begin(dir.target("file")).unwrap();
-    let refused = bytes(dir.target("file"), 0o600, b"second").unwrap_err().to_string();
+    let refused = bytes(dir.path(), b"file", 0o600, b"second").unwrap_err().to_string();
     assert!(refused.starts_with("cannot write ") && refused.ends_with("/file: File exists"), "{refused}");
     first.finish(0o600).unwrap();
     assert_eq!(dir.names(), ["file"]);
@@ -103,7 +107,7 @@ fn temporary_names_are_derived_from_the_final_one() {
 fn what_stands_in_the_way_is_told_with_its_path() {
     let dir = Dir::new();
     std::fs::create_dir_all(dir.path.path().join("file/full")).unwrap();
-    let refused = bytes(dir.target("file"), 0o600, b"x").unwrap_err().to_string();
+    let refused = bytes(dir.path(), b"file", 0o600, b"x").unwrap_err().to_string();
     assert_eq!(refused, format!("cannot write {}/file: Is a directory", dir.path.path().display()));
     assert_eq!(dir.names(), ["file"]);
 }

@@ -39,7 +39,7 @@ fn the_next_ones_are_picked_out_of_many() {
         let event = if rng.u8(0..4) == 0 { Mask::DELETE } else { CLOSE };
         let name = rng.u32(0..2_000).to_string();
         let event = Event { mask: event, ..file(rig.node("/d"), &name) };
-        rig.tasks.event(Tick(rig.now), &mut rig.tree, &event, &mut Vec::new());
+        rig.tasks.event(Tick(rig.now), &mut rig.tree, &event);
     }
     let mut all: Vec<(u64, u64)> = rig
         .tasks
