@@ -4,6 +4,7 @@
 mod check;
 mod daemon;
 mod events;
+mod explain;
 mod help;
 mod out;
 mod run;
@@ -28,9 +29,10 @@ struct Command {
     run: Run,
 }
 
-const COMMANDS: [Command; 8] = [
+const COMMANDS: [Command; 9] = [
     Command { name: "daemon", purpose: "watch directories and run tasks", run: daemon::run },
     Command { name: "check", purpose: "test the configuration", run: check::run },
+    Command { name: "explain", purpose: "show what would happen, without doing it", run: explain::run },
     Command { name: "status", purpose: "show what the daemon is doing", run: status::run },
     Command { name: "run", purpose: "run a command when paths change, without a configuration", run: run::run },
     Command { name: "events", purpose: "print events as they come", run: events::run },

@@ -72,9 +72,16 @@ pub fn draft(matches: &Matches, events: &[String], scheduler: &str, paths: &[Str
     Ok(draft)
 }
 
-/// The absolute path of something that is there, without `.` and `..`.
+/// The absolute path of something that is there.
 fn existing(word: &[u8]) -> Result<Vec<u8>, Failure> {
-    let fail = |errno| Failure::on_path("watch", word, errno);
+    let path = absolute(word)?;
+    fs::stat(CWD, &path).map(|_| ()).map_err(|errno| Failure::on_path("watch", word, errno))?;
+    Ok(path)
+}
+
+/// A path made absolute, and without `.` and `..`.
+pub fn absolute(word: &[u8]) -> Result<Vec<u8>, Failure> {
+    let fail = |errno| Failure::on_path("find", word, errno);
     // An empty word would name the working directory (inotifywait and others take it for a mistake too).
     let path = if word.is_empty() { Err(Errno::ENOENT) } else { fs::absolute(word) }.map_err(fail)?;
     let parts: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
@@ -84,8 +91,7 @@ fn existing(word: &[u8]) -> Result<Vec<u8>, Failure> {
     let above = if up == 0 { Vec::new() } else { real_directory(&above.join(&b'/')).map_err(fail)? };
     let names = below.iter().filter(|part| !part.is_empty() && **part != b".");
     let path = names.fold(above, |path, name| [&path[..], b"/", name].concat());
-    let path = if path.is_empty() { b"/".to_vec() } else { path };
-    fs::stat(CWD, &path).map(|_| path).map_err(fail)
+    Ok(if path.is_empty() { b"/".to_vec() } else { path })
 }
 
 /// A directory's absolute path without links, and without the slash at the end of the root.

@@ -9,6 +9,7 @@ use crate::sys::inotify::Mask;
 
 pub(super) fn event_map(section: &Section, schedulers: &[&str], complaints: &mut Vec<Diagnostic>) -> EventMap {
     let mut map = EventMap::default();
+    map.name.clone_from(&section.name);
     let mut named: Vec<Mask> = Vec::new();
     let mut default: Option<(Span, Vec<Action>)> = None;
     for entry in &section.entries {

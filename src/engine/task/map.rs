@@ -27,6 +27,8 @@ pub struct Action {
 /// From events to actions.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct EventMap {
+    /// The name by which watches ask for it.
+    pub name: String,
     /// By the number of the event's bit; all of them are below 16.
     actions: [Vec<Action>; 16],
 }

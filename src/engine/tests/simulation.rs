@@ -78,6 +78,7 @@ impl World {
             map
         };
         let watch = |path: &str, map| Watch {
+            name: path.to_owned(),
             paths: vec![path.as_bytes().into()],
             map,
             rec: true,

@@ -14,7 +14,7 @@ impl Watches {
     /// want to know what is there already, if `existing`.
     pub(super) fn maps_for(&self, dir: NodeId, name: &[u8], is_dir: bool, existing: bool) -> (Vec<MapId>, Vec<MapId>) {
         let set = self.set_of(dir);
-        let of_dir = self.maps_in(self.tree.set(dir), dir, name, existing);
+        let mut of_dir = self.maps_in(self.tree.set(dir), dir, name, existing);
         if is_dir || (set.roots.files.is_empty() && set.roots.globs.is_empty()) {
             return (of_dir, Vec::new());
         }
@@ -22,8 +22,9 @@ impl Watches {
             |id: &RootId| self.roots.get(usize::from(*id)).is_some_and(|root| self.tree.name(root.node) == name);
         let files = set.roots.files.iter().copied().filter(is_it);
         let files = files.chain(self.globbed(set, name, true).map(|(id, _)| id));
-        let mut of_file = self.maps_of_roots(set, files, dir, name, existing);
-        of_file.retain(|map| !of_dir.contains(map));
+        // A map that both ask is asked once, for the file: that is told more.
+        let of_file = self.maps_of_roots(set, files, dir, name, existing);
+        of_dir.retain(|map| !of_file.contains(map));
         (of_dir, of_file)
     }
 

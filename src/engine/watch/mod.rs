@@ -54,6 +54,8 @@ impl From<&[u8]> for WatchPath {
 /// A watch of the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Watch {
+    /// By which it is known again in another configuration.
+    pub name: String,
     /// To directories or files.
     pub paths: Vec<WatchPath>,
     /// Its event map.
@@ -90,7 +92,8 @@ pub struct Event<'a> {
 }
 
 impl Watch {
-    fn excludes(&self, path: &[u8]) -> bool {
+    /// Whether it leaves this path out.
+    pub fn excludes(&self, path: &[u8]) -> bool {
         self.exclude.iter().any(|pattern| pattern.is_match(path))
     }
 }
@@ -359,16 +362,16 @@ impl Watches {
             self.was_renamed(node);
         }
         let parent = self.tree.parent(node);
-        // The parent's watch tells the same with the name; a root's parent is not asked.
+        let dir = parent.unwrap_or(ROOT);
+        let name = self.tree.name(node).to_vec();
+        let maps = self.maps_in(self.tree.set(node), dir, &name, false);
+        // The parent's watch tells the same with the name, unless that is excluded there.
         let told = record.mask.any(TOLD_TWICE)
-            && parent
-                .is_some_and(|parent| self.tree.wd(parent).is_some() && self.set_of(parent).maps == self.maps(node));
+            && parent.is_some_and(|parent| self.tree.wd(parent).is_some() && self.maps_of(parent, &name) == maps);
         if !told && !self.has_left(node) {
-            let name = self.tree.name(node).to_vec();
-            let maps = self.maps_in(self.tree.set(node), parent.unwrap_or(ROOT), &name, false);
             let event = Event {
                 mask: record.mask,
-                dir: parent.unwrap_or(ROOT),
+                dir,
                 name: &name,
                 is_dir: true,
                 below: true,
@@ -385,10 +388,6 @@ impl Watches {
         if record.mask.any(Mask::MOVE_SELF.with(Mask::DELETE_SELF).with(Mask::UNMOUNT).with(Mask::IGNORED)) {
             self.look_again(node, record.mask);
         }
-    }
-
-    fn maps(&self, node: NodeId) -> &[MapId] {
-        &self.set_of(node).maps
     }
 
     /// Whether it is below a directory that left the watched part and is not unwatched yet.
