@@ -45,7 +45,7 @@ impl Daemon {
             let left = self.engine.tasks().len();
             self.say(Level::Warning, format_args!("{name} again: ends at once, with {left} tasks left"));
             self.phase = Phase::Hasty;
-            self.engine.give_up();
+            self.engine.drain(None, self.keeps_tasks());
             self.perform_effects();
             self.conclude();
             self.stop_all();
@@ -60,7 +60,7 @@ impl Daemon {
         self.take_up_saved();
         let pending = self.engine.tasks().len();
         self.say(Level::Info, format_args!("{name}: ends, with at most {timeout} for {pending} pending tasks"));
-        self.engine.drain(until, self.keeps_tasks());
+        self.engine.drain(Some(until), self.keeps_tasks());
         self.perform_effects();
         // At once: nobody knows how long we have.
         if self.keeps_tasks() {
@@ -81,7 +81,7 @@ impl Daemon {
     pub fn shut_down_further(&mut self) {
         match self.phase {
             Phase::Draining(until) if self.now >= until => {
-                self.engine.give_up();
+                self.engine.drain(None, self.keeps_tasks());
                 let running = self.running();
                 if running > 0 {
                     let message = format_args!("time is over: {running} commands still run and get SIGTERM");
@@ -114,8 +114,7 @@ impl Daemon {
 
     /// The loop cannot go on: what is pending is told, and children get SIGTERM.
     pub fn abandon(&mut self) {
-        self.engine.drain(self.now, self.keeps_tasks());
-        self.engine.give_up();
+        self.engine.drain(None, self.keeps_tasks());
         self.perform_effects();
         self.conclude();
         self.stop_all();
