@@ -135,7 +135,7 @@ pub fn load(main: &[u8], jobs: &[String]) -> Result<Loaded, Refused> {
 pub fn parse(sources: &[Source], accounts: &Accounts, jobs: &[String]) -> Result<Loaded, Refused> {
     let mut complaints: Vec<Diagnostic> = Vec::new();
     let config = build::build(sources, (accounts, jobs), &mut complaints);
-    complaints.sort_by_key(|complaint| (complaint.span.source, complaint.span.bytes));
+    complaints.sort_by(|one, other| one.span.cmp(&other.span));
     let rendered = |severity: Severity| {
         let chosen = complaints.iter().filter(move |complaint| complaint.severity == severity);
         chosen.map(|complaint| complaint.render(sources)).collect::<Vec<_>>()
