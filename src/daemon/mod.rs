@@ -94,7 +94,6 @@ struct Daemon {
     reload_asked: bool,
     environment: Environment,
     log: Log,
-    inotify: Inotify,
     signals: Signals,
     timer: BootTimer,
     armed: Option<Tick>,
@@ -164,13 +163,12 @@ impl Daemon {
             reload_asked: false,
             environment,
             log,
-            inotify,
             signals,
             timer,
             armed: None,
             buffer: vec![0; inotify::BUFFER],
             mounts: Mounts::default(),
-            scanner: Scanner::new(),
+            scanner: Scanner::new(inotify),
             children: Children::default(),
             phase: Phase::Running,
             presence,
@@ -253,7 +251,7 @@ impl Daemon {
     fn wait(&self, poll: &mut Poll<Token>) -> Result<Vec<Token>, Failure> {
         poll.clear();
         poll.add(self.signals.as_fd(), Interest::Read, Token::Signals);
-        poll.add(self.inotify.as_fd(), Interest::Read, Token::Inotify);
+        poll.add(self.scanner.inotify.as_fd(), Interest::Read, Token::Inotify);
         poll.add(self.timer.as_fd(), Interest::Read, Token::Timer);
         if let Some(fd) = self.mounts.file() {
             poll.add(fd, Interest::Priority, Token::Mounts);
@@ -291,7 +289,7 @@ impl Daemon {
         let fail = |errno| Failure::of("read events", errno);
         let (records, mut more) = self.read_some().map_err(fail)?;
         if more {
-            let mut left = self.inotify.queued().map_err(fail)?;
+            let mut left = self.scanner.inotify.queued().map_err(fail)?;
             let mut read = records;
             while more && left > 0 {
                 left = left.saturating_sub(read);
@@ -314,7 +312,7 @@ impl Daemon {
     /// Reads once; the answer is how many bytes, and whether there may be more.
     fn read_some(&mut self) -> Result<(usize, bool), Errno> {
         let room = self.buffer.len();
-        let records = self.inotify.read(&mut self.buffer)?;
+        let records = self.scanner.inotify.read(&mut self.buffer)?;
         let read = records.len();
         for record in records {
             if record.mask.any(Mask::Q_OVERFLOW) {
