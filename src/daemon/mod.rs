@@ -271,13 +271,13 @@ impl Daemon {
         while let Some(signal) = self.signals.next().map_err(|errno| Failure::of("read signals", errno))? {
             match signal {
                 Signal::Child => self.children.ended = true,
-                Signal::Term | Signal::Int => self.asked_to_end(signal),
+                Signal::Term => self.asked_to_end("SIGTERM"),
+                Signal::Int => self.asked_to_end("SIGINT"),
                 Signal::Hup => {
                     self.log.reopen();
                     self.reload_asked = true;
                 }
                 Signal::Usr1 => self.write_status(),
-                Signal::Other(_) => {}
             }
         }
         Ok(())

@@ -5,7 +5,6 @@ use super::{Daemon, End};
 use crate::parts::duration::Millis;
 use crate::parts::log::Level;
 use crate::sys::clock::Tick;
-use crate::sys::signal::Signal;
 
 /// What the end may take besides, on a machine that has much else to do.
 const SLACK: Millis = Millis(5_000);
@@ -34,13 +33,8 @@ impl Phase {
 }
 
 impl Daemon {
-    /// A signal asks for the end.
-    pub fn asked_to_end(&mut self, signal: Signal) {
-        let name = match signal {
-            Signal::Term => "SIGTERM",
-            Signal::Int => "SIGINT",
-            Signal::Hup | Signal::Usr1 | Signal::Child | Signal::Other(_) => "a signal",
-        };
+    /// A signal of this name asks for the end.
+    pub fn asked_to_end(&mut self, name: &str) {
         if self.phase != Phase::Running {
             let left = self.engine.tasks().len();
             self.say(Level::Warning, format_args!("{name} again: ends at once, with {left} tasks left"));
