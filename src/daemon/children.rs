@@ -156,12 +156,12 @@ impl Daemon {
         };
         let program = command.program(&values, &self.environment)?;
         match command.output {
-            Output::Inherit => spawn::spawn(&program, spawn::Output::Inherited),
-            Output::Null => spawn::spawn(&program, spawn::Output::Null),
+            Output::Inherit => spawn::spawn(&program, spawn::Output::Inherited, None),
+            Output::Null => spawn::spawn(&program, spawn::Output::Null, None),
             Output::Log => {
                 let (ours, theirs) = fd::pipe()?;
                 fd::set_nonblocking(ours.as_fd())?;
-                let pid = spawn::spawn(&program, spawn::Output::To(theirs.as_fd()))?;
+                let pid = spawn::spawn(&program, spawn::Output::To(theirs.as_fd()), None)?;
                 self.children.outputs.add(ours, pid, Rc::clone(scheduler), about.id);
                 Ok(pid)
             }
@@ -279,11 +279,6 @@ impl Daemon {
             }
             Some(order) => signal::order_group(*group, order).is_ok(),
         });
-    }
-
-    /// How many jobs run.
-    pub fn running(&self) -> usize {
-        self.children.running.len()
     }
 
     fn say_of_child(&mut self, level: Level, child: &Child, message: std::fmt::Arguments<'_>) {

@@ -76,7 +76,7 @@ impl Daemon {
         match self.phase {
             Phase::Draining(until) if self.now >= until => {
                 self.engine.drain(None, self.keeps_tasks());
-                let running = self.running();
+                let running = self.children.iter().count();
                 if running > 0 {
                     let message = format_args!("time is over: {running} commands still run and get SIGTERM");
                     self.say(Level::Warning, message);

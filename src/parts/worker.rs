@@ -51,7 +51,7 @@ impl Worker {
     pub fn start(environment: Vec<CString>) -> Result<Worker, Errno> {
         let (ours, theirs) = socket::pair()?;
         let program = Program::itself([CALLED.to_owned(), process::id().to_string()], Vec::new(), environment);
-        Ok(Worker { pid: spawn::spawn_with(&program, theirs.as_fd())?, socket: ours })
+        Ok(Worker { pid: spawn::spawn(&program, spawn::Output::Inherited, Some(theirs.as_fd()))?, socket: ours })
     }
 
     /// Gives it a job, as a packet, without waiting: there is room for one while it has none. EPIPE where it has ended.

@@ -61,17 +61,9 @@ pub enum Exit {
 /// The number that a descriptor has which a program is started with besides the standard three.
 pub const CHANNEL: RawFd = 3;
 
-/// Starts a program. An error is the program's too: with glibc and musl, a failing execve(2) is reported here.
-pub fn spawn(program: &Program, output: Output<'_>) -> Result<Pid, Errno> {
-    start(program, output, None)
-}
-
-/// Starts a program that prints where we do, with `channel` as descriptor [`CHANNEL`].
-pub fn spawn_with(program: &Program, channel: BorrowedFd<'_>) -> Result<Pid, Errno> {
-    start(program, Output::Inherited, Some(channel))
-}
-
-fn start(program: &Program, output: Output<'_>, channel: Option<BorrowedFd<'_>>) -> Result<Pid, Errno> {
+/// Starts a program, with `channel`, if there is one, as descriptor [`CHANNEL`]. An error is the program's too: with glibc
+/// and musl, a failing execve(2) is reported here.
+pub fn spawn(program: &Program, output: Output<'_>, channel: Option<BorrowedFd<'_>>) -> Result<Pid, Errno> {
     let argv = pointers(&program.argv);
     let envp = pointers(&program.env);
     let file = program.file.or(program.argv.first().map(CString::as_c_str)).ok_or(Errno::EINVAL)?;
