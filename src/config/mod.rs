@@ -148,7 +148,7 @@ fn conclude(
     known: (&Accounts, &[String]),
 ) -> Result<Loaded, Refused> {
     let config = build::build(sections, known, &mut complaints);
-    complaints.sort_by_key(|complaint| (complaint.span.source, complaint.span.bytes));
+    complaints.sort_by(|one, other| one.span.cmp(&other.span));
     let rendered = |severity: Severity| {
         let chosen = complaints.iter().filter(move |complaint| complaint.severity == severity);
         chosen.map(|complaint| complaint.render(sources)).collect::<Vec<_>>()

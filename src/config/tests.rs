@@ -72,7 +72,10 @@ fn every_key_arrives_where_it_belongs() {
     assert_eq!(map.used(), Mask::CLOSE_WRITE.with(Mask::MOVED_TO).with(Mask::MODIFY));
     let paths = [&b"/src/path"[..], b"/etc/motd"].map(WatchPath::from).to_vec();
     let exclude = vec![Pattern::new(b"^/src/\\.git(/|$)").unwrap()];
-    assert_eq!(config.watches, [Watch { paths, map: 0, rec: true, auto_add: true, existing: true, exclude }]);
+    assert_eq!(
+        config.watches,
+        [Watch { name: "src".to_owned(), paths, map: 0, rec: true, auto_add: true, existing: true, exclude }]
+    );
 }
 
 #[test]

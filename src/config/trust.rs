@@ -16,73 +16,64 @@ const MOST_LINKS: u32 = 40;
 
 /// Opens an absolute path to a regular file for reading.
 pub fn open(path: &[u8]) -> Result<Fd, Failure> {
-    walk(path, Kind::File)
+    walk(path, Kind::File).map_err(|refusal| refusal.about(path))
 }
 
 /// Opens an absolute path to a directory for listing.
 pub fn open_directory(path: &[u8]) -> Result<Fd, Failure> {
-    walk(path, Kind::Directory)
+    walk(path, Kind::Directory).map_err(|refusal| refusal.about(path))
 }
 
-fn walk(path: &[u8], wanted: Kind) -> Result<Fd, Failure> {
-    let fail = |reason: Errno| Failure::on_path("read", path, reason);
-    let mut dir = enter(CWD, b"/").map_err(|refusal| refusal.about(path))?;
+fn walk(path: &[u8], wanted: Kind) -> Result<Fd, Refusal> {
+    let mut dir = enter(CWD, b"/")?;
     let mut rest: Vec<Vec<u8>> = components(path);
     let mut links = 0;
     while let Some(component) = rest.pop() {
-        let found = fs::stat(dir.as_fd(), &component).map_err(fail)?;
-        match found.kind {
-            Kind::Symlink => {
-                links += 1;
-                // In a sticky directory others may make links, though not replace root's.
-                judge(&found, "a link on its way", Judged::Link).map_err(|refusal| refusal.about(path))?;
-                let target = fs::read_link(dir.as_fd(), &component).map_err(fail)?;
-                if links > MOST_LINKS {
-                    return Err(fail(Errno::ELOOP));
-                }
-                if target.starts_with(b"/") {
-                    dir = enter(CWD, b"/").map_err(|refusal| refusal.about(path))?;
-                }
-                rest.extend(components(&target));
+        let found = fs::stat(dir.as_fd(), &component)?;
+        if found.kind == Kind::Symlink {
+            links += 1;
+            // In a sticky directory others may make links, though not replace root's.
+            judge(&found, "a link on its way")?;
+            let target = fs::read_link(dir.as_fd(), &component)?;
+            if links > MOST_LINKS {
+                return Err(Errno::ELOOP.into());
             }
-            Kind::Directory if !rest.is_empty() => {
-                dir = enter(dir.as_fd(), &component).map_err(|refusal| refusal.about(path))?;
+            if target.starts_with(b"/") {
+                dir = enter(CWD, b"/")?;
             }
-            _ if !rest.is_empty() => return Err(fail(Errno::ENOTDIR)),
-            Kind::Directory if wanted == Kind::Directory => {
-                let listing = fs::open(dir.as_fd(), &component, Open::DirectoryNoFollow).map_err(fail)?;
-                let opened = fs::stat(listing.as_fd(), b"").map_err(fail)?;
-                judge(&opened, "it", Judged::Directory).map_err(|refusal| refusal.about(path))?;
-                return Ok(listing);
-            }
-            Kind::File if wanted == Kind::File => {
-                let file = fs::open(dir.as_fd(), &component, Open::Read).map_err(fail)?;
-                let opened = fs::stat(file.as_fd(), b"").map_err(fail)?;
-                judge(&opened, "it", Judged::File).map_err(|refusal| refusal.about(path))?;
-                return Ok(file);
-            }
-            Kind::File
-            | Kind::Directory
-            | Kind::Fifo
-            | Kind::Socket
-            | Kind::Character
-            | Kind::Block
-            | Kind::Unknown => break,
+            rest.extend(components(&target));
+        } else if !rest.is_empty() {
+            dir = enter(dir.as_fd(), &component)?;
+        } else if found.kind == wanted {
+            let how = if wanted == Kind::File { Open::Read } else { Open::DirectoryNoFollow };
+            let opened = fs::open(dir.as_fd(), &component, how)?;
+            judge(&fs::stat(opened.as_fd(), b"")?, "it")?;
+            return Ok(opened);
+        } else {
+            break;
         }
     }
-    Err(Failure::on_path("read", path, "it is no regular file"))
+    Err(Refusal::Kind)
 }
 
 /// Why something is not trusted.
 enum Refusal {
     System(Errno),
     Unsafe(String),
+    Kind,
+}
+
+impl From<Errno> for Refusal {
+    fn from(errno: Errno) -> Refusal {
+        Refusal::System(errno)
+    }
 }
 
 impl Refusal {
     fn about(self, path: &[u8]) -> Failure {
         match self {
             Refusal::System(errno) => Failure::on_path("read", path, errno),
+            Refusal::Kind => Failure::on_path("read", path, "it is no regular file"),
             Refusal::Unsafe(reason) => Failure::on_path("trust", path, reason)
                 .hint("as root, dogwatch obeys only what root alone can write: chown root it and chmod go-w it"),
         }
@@ -96,27 +87,19 @@ fn components(path: &[u8]) -> Vec<Vec<u8>> {
 }
 
 fn enter(at: BorrowedFd<'_>, name: &[u8]) -> Result<Fd, Refusal> {
-    let dir = fs::open(at, name, Open::Place).map_err(Refusal::System)?;
-    let found = fs::stat(dir.as_fd(), b"").map_err(Refusal::System)?;
-    judge(&found, &format!("the directory \"{}\" on its way", Escaped(name)), Judged::Directory)?;
+    let dir = fs::open(at, name, Open::Place)?;
+    judge(&fs::stat(dir.as_fd(), b"")?, &format!("the directory \"{}\" on its way", Escaped(name)))?;
     Ok(dir)
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Judged {
-    File,
-    Directory,
-    /// Its mode means nothing.
-    Link,
-}
-
-fn judge(found: &Stat, what: &str, kind: Judged) -> Result<(), Refusal> {
+fn judge(found: &Stat, what: &str) -> Result<(), Refusal> {
     const STICKY: u32 = 0o1000;
     if found.uid != 0 {
         return Err(Refusal::Unsafe(format!("{what} belongs to user {}", found.uid)));
     }
-    let open = found.mode & 0o022 != 0 && kind != Judged::Link;
-    if open && !(kind == Judged::Directory && found.mode & STICKY != 0) {
+    // A link's mode means nothing.
+    let open = found.mode & 0o022 != 0 && found.kind != Kind::Symlink;
+    if open && !(found.kind == Kind::Directory && found.mode & STICKY != 0) {
         let whom = if found.mode & 0o002 != 0 { "everybody" } else { "its group" };
         return Err(Refusal::Unsafe(format!("{what} can be written by {whom} (mode {:04o})", found.mode)));
     }

@@ -288,11 +288,6 @@ impl Daemon {
         });
     }
 
-    /// How many jobs run.
-    pub fn running(&self) -> usize {
-        self.children.running.len()
-    }
-
     fn say_of_child(&mut self, level: Level, child: &Child, message: std::fmt::Arguments<'_>) {
         self.say_under(level, &child.scheduler, &child.about, message);
     }

@@ -104,7 +104,6 @@ struct Daemon {
     reload_asked: bool,
     environment: Environment,
     log: Log,
-    inotify: Inotify,
     signals: Signals,
     timer: BootTimer,
     armed: Option<Tick>,
@@ -179,13 +178,12 @@ impl Daemon {
             reload_asked: false,
             environment,
             log,
-            inotify,
             signals,
             timer,
             armed: None,
             buffer: vec![0; inotify::BUFFER],
             mounts: Mounts::default(),
-            scanner: Scanner::new(),
+            scanner: Scanner::new(inotify),
             children: Children::default(),
             phase: Phase::Running,
             verdict: None,
@@ -273,7 +271,7 @@ impl Daemon {
         poll.clear();
         poll.add(self.signals.as_fd(), Interest::Read, Token::Signals);
         if !self.is_behind() {
-            poll.add(self.inotify.as_fd(), Interest::Read, Token::Inotify);
+            poll.add(self.scanner.inotify.as_fd(), Interest::Read, Token::Inotify);
         }
         poll.add(self.timer.as_fd(), Interest::Read, Token::Timer);
         if let Some(fd) = self.mounts.file() {
@@ -298,14 +296,14 @@ impl Daemon {
         while let Some(signal) = self.signals.next().map_err(|errno| Failure::of("read signals", errno))? {
             match signal {
                 Signal::Child => self.children.ended = true,
-                Signal::Term | Signal::Int => self.asked_to_end(signal),
-                Signal::Hup if self.origin.is_none() => self.asked_to_end(signal),
+                Signal::Term => self.asked_to_end("SIGTERM"),
+                Signal::Int => self.asked_to_end("SIGINT"),
+                Signal::Hup if self.origin.is_none() => self.asked_to_end("SIGHUP"),
                 Signal::Hup => {
                     self.log.reopen();
                     self.reload_asked = true;
                 }
                 Signal::Usr1 => self.write_status(),
-                Signal::Other(_) => {}
             }
         }
         Ok(())
@@ -317,7 +315,7 @@ impl Daemon {
         let fail = |errno| Failure::of("read events", errno);
         let (records, mut more) = self.read_some().map_err(fail)?;
         if more {
-            let mut left = self.inotify.queued().map_err(fail)?;
+            let mut left = self.scanner.inotify.queued().map_err(fail)?;
             let mut read = records;
             while more && left > 0 {
                 left = left.saturating_sub(read);
@@ -340,7 +338,7 @@ impl Daemon {
     /// Reads once; the answer is how many bytes, and whether there may be more.
     fn read_some(&mut self) -> Result<(usize, bool), Errno> {
         let room = self.buffer.len();
-        let records = self.inotify.read(&mut self.buffer)?;
+        let records = self.scanner.inotify.read(&mut self.buffer)?;
         let read = records.len();
         for record in records {
             if record.mask.any(Mask::Q_OVERFLOW) {

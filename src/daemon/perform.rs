@@ -66,13 +66,13 @@ impl Daemon {
         self.retry_unwatched();
         for wd in std::iter::from_fn(|| self.engine.watches.next_unwatch()).take(UNWATCHED_AT_ONCE) {
             // EINVAL: the kernel was faster, and IN_IGNORED is on its way in either case.
-            let _ = self.inotify.unwatch(wd);
+            let _ = self.scanner.inotify.unwatch(wd);
         }
         self.scan_for_a_slice();
         self.engine.feed(self.now, |watches, sink| watches.all_scanned(sink));
         if !self.has_work() {
             self.look_after_unwatched();
-            if self.engine.watches.is_in_doubt() && self.inotify.queued() == Ok(0) {
+            if self.engine.watches.is_in_doubt() && self.scanner.inotify.queued() == Ok(0) {
                 self.queue_is_empty();
             }
         }
@@ -96,7 +96,7 @@ impl Daemon {
                 break;
             }
         }
-        self.engine.feed(self.now, |watches, _| self.scanner.tell_of_leaves(watches, &self.inotify));
+        self.engine.feed(self.now, |watches, _| self.scanner.tell_of_leaves(watches));
         if steps > 0 && self.has_work() {
             self.say(Level::Debug, format_args!("scanned: {steps} steps, and there is more"));
         }
@@ -109,9 +109,7 @@ impl Daemon {
             return true;
         }
         if let Some((dir, name)) = self.engine.watches.next_name_in_doubt() {
-            let looked = self
-                .engine
-                .feed(self.now, |watches, sink| self.scanner.look_at(watches, &self.inotify, (dir, &name), sink));
+            let looked = self.engine.feed(self.now, |watches, sink| self.scanner.look_at(watches, (dir, &name), sink));
             match looked {
                 Err(Miss::Stranger) => self.engine.watches.name_put_off(dir, name),
                 Err(Miss::At(at, errno)) => self.engine.watches.name_out_of_reach((dir, name), errno, at),
@@ -120,7 +118,7 @@ impl Daemon {
             return true;
         }
         let Some((node, scan)) = self.engine.watches.next_scan() else { return false };
-        let begun = self.engine.feed(self.now, |watches, _| self.scanner.begin(watches, &self.inotify, (node, scan)));
+        let begun = self.engine.feed(self.now, |watches, _| self.scanner.begin(watches, (node, scan)));
         if let Err(Miss::At(at, errno)) = begun {
             self.scan_failed(node, scan, errno, at);
         }
@@ -163,7 +161,7 @@ impl Daemon {
 
     fn scan_failed(&mut self, node: NodeId, scan: Scan, errno: Errno, at: NodeId) {
         let path = self.engine.watches.tree().path(node, b"");
-        let hint = match self.engine.watches.failed(node, scan, errno, at, self.inotify.queued() == Ok(0)) {
+        let hint = match self.engine.watches.failed(node, scan, errno, at, self.scanner.inotify.queued() == Ok(0)) {
             None if errno == Errno::ENOTDIR && at == node => return self.tell_of_link(&path),
             None => return,
             Some(Trouble::RootMissing) => "it is waited for",

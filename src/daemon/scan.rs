@@ -20,6 +20,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 const MOST_KEPT: usize = 32;
 
 pub struct Scanner {
+    /// By which all of them are watched.
+    pub inotify: Inotify,
     /// The last directories opened: each lies in the one before it.
     way: Vec<(NodeId, Fd)>,
     /// The working directory, if it is one of them.
@@ -55,28 +57,31 @@ pub enum Listed {
 }
 
 impl Scanner {
-    pub fn new() -> Scanner {
-        Scanner { way: Vec::new(), at: None, links: None, reader: Reader::new(), listing: None, leaves: Vec::new() }
+    pub fn new(inotify: Inotify) -> Scanner {
+        Scanner {
+            inotify,
+            way: Vec::new(),
+            at: None,
+            links: None,
+            reader: Reader::new(),
+            listing: None,
+            leaves: Vec::new(),
+        }
     }
 
     /// Watches a directory, and makes ready to list it if `scan` says so.
-    pub fn begin(
-        &mut self,
-        watches: &mut Watches,
-        inotify: &Inotify,
-        (node, scan): (NodeId, Scan),
-    ) -> Result<(), Miss> {
+    pub fn begin(&mut self, watches: &mut Watches, (node, scan): (NodeId, Scan)) -> Result<(), Miss> {
         let by_name = node != ROOT && !watches.follows_links(node) && !watches.reports_files(node, scan);
-        if by_name && self.watch_from_parent(watches, inotify, (node, scan))? {
+        if by_name && self.watch_from_parent(watches, (node, scan))? {
             return Ok(());
         }
-        self.open(watches, inotify, (node, scan))?;
+        self.open(watches, (node, scan))?;
         let Some((last, dir)) = self.way.last_mut() else { return Ok(()) };
         let miss = |errno| Miss::At(node, errno);
         fs::fchdir(dir.as_fd()).map_err(miss)?;
         self.at = Some(node);
-        let watched = match inotify.watch_here(watches.mask(node), watches.may_narrow(node)) {
-            Ok(wd) => watches.watched(node, wd, scan, inotify.queued().map_err(miss)? == 0),
+        let watched = match self.inotify.watch_here(watches.mask(node), watches.may_narrow(node)) {
+            Ok(wd) => watches.watched(node, wd, scan, self.inotify.queued().map_err(miss)? == 0),
             // No watch is left. What is below is looked at all the same, so that it is known how many are wanted.
             Err(Errno::ENOSPC) => Some(watches.not_watched(node, Errno::ENOSPC)),
             Err(errno) => return Err(miss(errno)),
@@ -95,14 +100,9 @@ impl Scanner {
     }
 
     /// Watches a directory from its parent; false if it has to be opened after all.
-    fn watch_from_parent(
-        &mut self,
-        watches: &mut Watches,
-        inotify: &Inotify,
-        (node, scan): (NodeId, Scan),
-    ) -> Result<bool, Miss> {
+    fn watch_from_parent(&mut self, watches: &mut Watches, (node, scan): (NodeId, Scan)) -> Result<bool, Miss> {
         let Some(parent) = watches.tree().parent(node) else { return Ok(false) };
-        self.open_way(watches, inotify, (node, scan), parent)?;
+        self.open_way(watches, (node, scan), parent)?;
         let Some((_, dir)) = self.way.last() else { return Ok(false) };
         let miss = |errno| Miss::At(node, errno);
         let device = match self.links {
@@ -119,7 +119,7 @@ impl Scanner {
             self.at = Some(parent);
         }
         let name = watches.tree().name(node);
-        let wd = match inotify.watch(name, watches.mask(node), watches.may_narrow(node)) {
+        let wd = match self.inotify.watch(name, watches.mask(node), watches.may_narrow(node)) {
             Ok(wd) => wd,
             Err(Errno::ENOSPC) if scan != Scan::Watch => return Ok(false),
             Err(Errno::ENOSPC) => {
@@ -140,14 +140,8 @@ impl Scanner {
     }
 
     /// Looks at a name that is in doubt.
-    pub fn look_at(
-        &mut self,
-        watches: &mut Watches,
-        inotify: &Inotify,
-        (dir, name): (NodeId, &[u8]),
-        sink: Sink<'_>,
-    ) -> Result<(), Miss> {
-        self.open_way(watches, inotify, (dir, Scan::Watch), dir)?;
+    pub fn look_at(&mut self, watches: &mut Watches, (dir, name): (NodeId, &[u8]), sink: Sink<'_>) -> Result<(), Miss> {
+        self.open_way(watches, (dir, Scan::Watch), dir)?;
         let Some((_, at)) = self.way.last() else { return Ok(()) };
         match fs::stat(at.as_fd(), name) {
             Ok(found) => watches.name_found(dir, name, found.kind == Kind::Directory, sink),
@@ -205,11 +199,11 @@ impl Scanner {
 
     /// Tells the engine of what was watched from parents. The queue is asked once for all of them: if it is empty now, it
     /// was empty after each look, for nothing was read in between.
-    pub fn tell_of_leaves(&mut self, watches: &mut Watches, inotify: &Inotify) {
+    pub fn tell_of_leaves(&mut self, watches: &mut Watches) {
         if self.leaves.is_empty() {
             return;
         }
-        let in_sync = inotify.queued() == Ok(0);
+        let in_sync = self.inotify.queued() == Ok(0);
         for (node, wd, scan) in self.leaves.drain(..) {
             watches.watched(node, wd, scan, in_sync);
         }
@@ -231,10 +225,10 @@ impl Scanner {
     }
 
     /// Makes a node's directory the last of the way.
-    fn open(&mut self, watches: &mut Watches, inotify: &Inotify, wanted: (NodeId, Scan)) -> Result<(), Miss> {
+    fn open(&mut self, watches: &mut Watches, wanted: (NodeId, Scan)) -> Result<(), Miss> {
         let (node, scan) = wanted;
         match watches.tree().parent(node) {
-            Some(parent) => self.open_way(watches, inotify, wanted, parent)?,
+            Some(parent) => self.open_way(watches, wanted, parent)?,
             None => self.way.clear(),
         }
         let how = match (scan != Scan::Watch, watches.follows_links(node)) {
@@ -260,13 +254,7 @@ impl Scanner {
     }
 
     /// Makes the directory above a wanted one the last of the way.
-    fn open_way(
-        &mut self,
-        watches: &mut Watches,
-        inotify: &Inotify,
-        wanted: (NodeId, Scan),
-        parent: NodeId,
-    ) -> Result<(), Miss> {
+    fn open_way(&mut self, watches: &mut Watches, wanted: (NodeId, Scan), parent: NodeId) -> Result<(), Miss> {
         let mut missing = Vec::new();
         let mut next = Some(parent);
         while let Some(node) = next {
@@ -284,7 +272,7 @@ impl Scanner {
             let how = if watches.follows_links(node) { Open::PlaceFollowing } else { Open::Place };
             self.step(watches.tree(), node, how)?;
             // Each, for others are reached through it while it is kept open.
-            self.check_identity(watches, inotify, wanted, node)?;
+            self.check_identity(watches, wanted, node)?;
         }
         Ok(())
     }
@@ -314,18 +302,12 @@ impl Scanner {
 
     /// Whether the directory that was opened last is the one that the tree has there. A rename above it that has not
     /// been read yet may have put another in its place, and what is below that one is not what was asked for.
-    fn check_identity(
-        &mut self,
-        watches: &mut Watches,
-        inotify: &Inotify,
-        wanted: (NodeId, Scan),
-        node: NodeId,
-    ) -> Result<(), Miss> {
+    fn check_identity(&mut self, watches: &mut Watches, wanted: (NodeId, Scan), node: NodeId) -> Result<(), Miss> {
         let (Some(known), Some((_, dir))) = (watches.tree().certain_wd(node), self.way.last()) else { return Ok(()) };
         let miss = |errno| Miss::At(node, errno);
         fs::fchdir(dir.as_fd()).map_err(miss)?;
         self.at = Some(node);
-        let met = inotify.watch_here(watches.mask(node), false).map_err(miss)?;
+        let met = self.inotify.watch_here(watches.mask(node), false).map_err(miss)?;
         if met == known {
             return Ok(());
         }

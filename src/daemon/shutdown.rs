@@ -5,7 +5,6 @@ use super::{Daemon, End};
 use crate::parts::duration::Millis;
 use crate::parts::log::Level;
 use crate::sys::clock::Tick;
-use crate::sys::signal::Signal;
 
 /// What the end may take besides, on a machine that has much else to do.
 const SLACK: Millis = Millis(5_000);
@@ -34,19 +33,13 @@ impl Phase {
 }
 
 impl Daemon {
-    /// A signal asks for the end.
-    pub fn asked_to_end(&mut self, signal: Signal) {
-        let name = match signal {
-            Signal::Term => "SIGTERM",
-            Signal::Int => "SIGINT",
-            Signal::Hup => "SIGHUP",
-            Signal::Usr1 | Signal::Child | Signal::Other(_) => "a signal",
-        };
+    /// A signal of this name asks for the end.
+    pub fn asked_to_end(&mut self, name: &str) {
         if self.phase != Phase::Running {
             let left = self.engine.tasks().len();
             self.say(Level::Warning, format_args!("{name} again: ends at once, with {left} tasks left"));
             self.phase = Phase::Hasty;
-            self.engine.give_up();
+            self.engine.drain(None, self.keeps_tasks());
             self.perform_effects();
             self.conclude();
             self.stop_all();
@@ -61,7 +54,7 @@ impl Daemon {
         self.take_up_saved();
         let pending = self.engine.tasks().len();
         self.say(Level::Info, format_args!("{name}: ends, with at most {timeout} for {pending} pending tasks"));
-        self.engine.drain(until, self.keeps_tasks());
+        self.engine.drain(Some(until), self.keeps_tasks());
         self.perform_effects();
         // At once: nobody knows how long we have.
         if self.keeps_tasks() {
@@ -82,8 +75,8 @@ impl Daemon {
     pub fn shut_down_further(&mut self) {
         match self.phase {
             Phase::Draining(until) if self.now >= until => {
-                self.engine.give_up();
-                let running = self.running();
+                self.engine.drain(None, self.keeps_tasks());
+                let running = self.children.iter().count();
                 if running > 0 {
                     let message = format_args!("time is over: {running} commands still run and get SIGTERM");
                     // Nobody expects what was given no time to have ended.
@@ -120,8 +113,7 @@ impl Daemon {
 
     /// The loop cannot go on: what is pending is told, and children get SIGTERM.
     pub fn abandon(&mut self) {
-        self.engine.drain(self.now, self.keeps_tasks());
-        self.engine.give_up();
+        self.engine.drain(None, self.keeps_tasks());
         self.perform_effects();
         self.conclude();
         self.stop_all();

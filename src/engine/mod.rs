@@ -87,14 +87,10 @@ impl Engine {
         self.tasks.finished(now, self.watches.tree_mut(), task, outcome);
     }
 
-    /// From now on no task is added, and what is not due before `until` is kept aside if `keep`, else cancelled.
-    pub fn drain(&mut self, until: Tick, keep: bool) {
-        self.tasks.drain(until, keep, self.watches.tree_mut());
-    }
-
-    /// The time is over for what has not started: it is kept aside or cancelled as well.
-    pub fn give_up(&mut self) {
-        self.tasks.give_up(self.watches.tree_mut());
+    /// From now on no task is added, and what is not due before `until` (without it, all that has not started) is kept
+    /// aside if `keep`, else cancelled.
+    pub fn drain(&mut self, until: Option<Tick>, keep: bool) {
+        self.tasks.drain(self.watches.tree_mut(), until, keep);
     }
 
     /// The tasks that the next start is to find, and when they are due.

@@ -47,13 +47,6 @@ pub struct Source {
 pub struct Span {
     /// Which source, by its place in the list.
     pub source: usize,
-    /// Where in its text.
-    pub bytes: Bytes,
-}
-
-/// A half-open range that can be ordered.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Bytes {
     /// First byte.
     pub start: usize,
     /// First byte after it.
@@ -63,12 +56,12 @@ pub struct Bytes {
 impl Span {
     /// A stretch of `source`.
     pub fn new(source: usize, bytes: Range<usize>) -> Span {
-        Span { source, bytes: Bytes { start: bytes.start, end: bytes.end } }
+        Span { source, start: bytes.start, end: bytes.end }
     }
 
     /// A stretch within this one, counted from its start.
     pub fn within(&self, part: Range<usize>) -> Span {
-        Span::new(self.source, self.bytes.start + part.start..self.bytes.start + part.end)
+        Span::new(self.source, self.start + part.start..self.start + part.end)
     }
 }
 
@@ -119,7 +112,7 @@ impl Diagnostic {
             Severity::Warning => "warning",
         };
         let Some(source) = sources.get(self.span.source) else { return format!("{severity}: {}\n", self.message) };
-        let place = Place::find(&source.text, self.span.bytes);
+        let place = Place::find(&source.text, &self.span);
         let path = Escaped(&source.path);
         let message = Escaped(self.message.as_bytes());
         let mut text = format!("{path}:{}:{}: {severity}: {message}\n", place.line, place.column);
@@ -146,7 +139,7 @@ struct Place {
 }
 
 impl Place {
-    fn find(text: &[u8], span: Bytes) -> Place {
+    fn find(text: &[u8], span: &Span) -> Place {
         let start = span.start.min(text.len());
         let (head, tail) = text.split_at(start);
         let line_start = head.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);

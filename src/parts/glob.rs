@@ -1,16 +1,15 @@
 //! Shell patterns for one component of a path, as glob(7) has them: `*`, `?`, `[…]`, and `\` before what is meant itself.
 //!
-//! A wildcard does not match the dot of a hidden name. Relies on regex-lite, to whose language a pattern is translated,
-//! and on [`super::text`]'s mapping for bytes that are no text.
+//! A wildcard does not match the dot of a hidden name. Relies on [`super::pattern`], to whose language a pattern is
+//! translated.
 
-use super::text::to_text;
-use regex_lite::Regex;
+use super::pattern::Pattern;
+use super::text::{to_bytes, to_text};
 
 /// A compiled pattern.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Glob {
-    source: Vec<u8>,
-    regex: Regex,
+    pattern: Pattern,
     /// It begins with a dot of its own.
     hidden: bool,
 }
@@ -48,26 +47,18 @@ impl Glob {
             return Err("** is no pattern: * matches within one directory, and rec = yes goes deeper".to_owned());
         }
         let text = to_text(source);
-        let regex = Regex::new(&translated(&text)?).map_err(|error| error.to_string())?;
-        Ok(Glob { source: source.to_vec(), regex, hidden: text.starts_with('.') || text.starts_with("\\.") })
+        let pattern = Pattern::new(&to_bytes(&translated(&text)?)).map_err(|wrong| wrong.message)?;
+        Ok(Glob { pattern, hidden: text.starts_with('.') || text.starts_with("\\.") })
     }
 
     /// Whether a name matches.
     pub fn is_match(&self, name: &[u8]) -> bool {
-        (self.hidden || !name.starts_with(b".")) && self.regex.is_match(&to_text(name))
+        (self.hidden || !name.starts_with(b".")) && self.pattern.is_match(name)
     }
 }
-
-impl PartialEq for Glob {
-    fn eq(&self, other: &Glob) -> bool {
-        self.source == other.source
-    }
-}
-
-impl Eq for Glob {}
 
 fn translated(text: &str) -> Result<String, String> {
-    let mut regex = String::from(r"\A(?s:");
+    let mut regex = String::new();
     let mut characters = text.chars();
     while let Some(character) = characters.next() {
         match character {
@@ -78,7 +69,7 @@ fn translated(text: &str) -> Result<String, String> {
             literal => push_literal(&mut regex, literal),
         }
     }
-    regex.push_str(r")\z");
+    regex.push_str(r"\z");
     Ok(regex)
 }
 

@@ -75,12 +75,8 @@ impl Index {
     }
 
     fn place(&mut self, hash: u64, number: u32) {
-        let start = self.home(hash);
-        let free = (0..self.slots.len()).map(|step| (start + step) & self.mask());
-        let free = free.clone().find(|at| self.slots.get(*at) == Some(&FREE));
-        if let Some(at) = free {
-            self.set(at, number, tag(hash));
-        }
+        let free = (self.home(hash) + self.run(hash).count()) & self.mask();
+        self.set(free, number, tag(hash));
     }
 
     fn set(&mut self, at: usize, number: u32, tag: u8) {

@@ -125,31 +125,20 @@ fn items(text: &str) -> Vec<Item> {
     let (mut depth, mut class) = (0_u32, 0_u32);
     let mut characters = text.chars();
     while let Some(character) = characters.next() {
-        let item = match character {
+        let mut item = Item::Other;
+        match character {
             '\\' => match characters.next() {
                 // `\<` and `\>` are the ends of a word.
-                Some(next) if next.is_ascii_punctuation() && !"<>".contains(next) => Item::Literal(next),
-                Some('A') => Item::Start,
-                Some('z') => Item::End,
-                _ => Item::Other,
+                Some(next) if next.is_ascii_punctuation() && !"<>".contains(next) => item = Item::Literal(next),
+                Some('A') => item = Item::Start,
+                Some('z') => item = Item::End,
+                _ => {}
             },
-            '[' => {
-                class += 1;
-                Item::Other
-            }
-            ']' if class > 0 => {
-                class -= 1;
-                Item::Other
-            }
-            _ if class > 0 => Item::Other,
-            '(' => {
-                depth += 1;
-                Item::Other
-            }
-            ')' => {
-                depth = depth.saturating_sub(1);
-                Item::Other
-            }
+            '[' => class += 1,
+            ']' if class > 0 => class -= 1,
+            _ if class > 0 => {}
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
             '*' | '+' | '?' | '{' => {
                 // What is repeated is not certain to be there, or there once.
                 items.pop();
@@ -159,11 +148,11 @@ fn items(text: &str) -> Vec<Item> {
                 }
                 continue;
             }
-            '^' => Item::Start,
-            '$' => Item::End,
-            '.' => Item::Other,
-            literal => Item::Literal(literal),
-        };
+            '^' => item = Item::Start,
+            '$' => item = Item::End,
+            '.' => {}
+            literal => item = Item::Literal(literal),
+        }
         items.push(if depth > 0 || class > 0 { Item::Other } else { item });
     }
     items

@@ -31,26 +31,18 @@ pub fn unescaped(text: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
     while let [first, others @ ..] = rest {
-        rest = match (first, others) {
-            (b'\\', [b'\\', after @ ..]) => {
-                bytes.push(b'\\');
-                after
-            }
-            (b'\\', [b'n', after @ ..]) => {
-                bytes.push(b'\n');
-                after
-            }
+        let (byte, after) = match (first, others) {
+            (b'\\', [b'\\', after @ ..]) => (b'\\', after),
+            (b'\\', [b'n', after @ ..]) => (b'\n', after),
             (b'\\', [b'x', high, low, after @ ..]) => {
                 let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-                bytes.push(digit(*high)? << 4 | digit(*low)?);
-                after
+                (digit(*high)? << 4 | digit(*low)?, after)
             }
             (b'\\', _) => return None,
-            (byte, after) => {
-                bytes.push(*byte);
-                after
-            }
+            (byte, after) => (*byte, after),
         };
+        bytes.push(byte);
+        rest = after;
     }
     Some(bytes)
 }

@@ -166,15 +166,13 @@ fn connect(parent: u32) -> Result<Arc<Line>, Errno> {
 }
 
 fn answer(line: &Line, result: Result<Option<Vec<u8>>, String>) -> Result<(), Errno> {
-    match result {
-        Ok(None) => line.say(&Message::Done),
-        Ok(Some(path)) => match line.say(&Message::Made(&path)) {
-            Err(Errno::EMSGSIZE) => line.say(&Message::Failed("the path of its result is too long to be told")),
-            said => said,
-        },
-        Err(why) => match line.say(&Message::Failed(&why)) {
-            Err(Errno::EMSGSIZE) => line.say(&Message::Failed("it gives a reason that is too long to be told")),
-            said => said,
-        },
+    let (message, too_long) = match &result {
+        Ok(None) => (Message::Done, ""),
+        Ok(Some(path)) => (Message::Made(path), "the path of its result is too long to be told"),
+        Err(why) => (Message::Failed(why), "it gives a reason that is too long to be told"),
+    };
+    match line.say(&message) {
+        Err(Errno::EMSGSIZE) => line.say(&Message::Failed(too_long)),
+        said => said,
     }
 }

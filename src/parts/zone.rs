@@ -12,7 +12,6 @@
 //! file is refused, Unix time has none), and TZ strings which name daylight saving time but not
 //! its rules (`CET-1CEST`: libcs would take those of the United States, or none).
 
-use ZoneError::{LeapSeconds, Posix, TooLarge, Tzif};
 use std::fmt;
 use std::ops::Range;
 
@@ -24,31 +23,8 @@ const MAX_TZIF: usize = 64 * 1024;
 /// Offsets deemed sane by RFC 9636 section 3.2, in seconds: above -25 h and below +26 h.
 const SANE_OFFSETS: Range<i32> = -89_999..93_600;
 
-/// Why a time zone was not accepted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ZoneError {
-    /// Larger than any real TZif file.
-    TooLarge,
-    /// A TZif file with leap seconds (`right/...`), whose instants are not Unix times.
-    LeapSeconds,
-    /// Not a valid TZif file: what is wrong with it.
-    Tzif(&'static str),
-    /// Not a valid TZ string (or TZif footer): what was expected and not found.
-    Posix(&'static str),
-}
-
-impl fmt::Display for ZoneError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            TooLarge => write!(f, "time zone file: larger than {MAX_TZIF} bytes"),
-            LeapSeconds => write!(f, "time zone file: has leap seconds, Unix time has none"),
-            Tzif(problem) => write!(f, "time zone file: {problem}"),
-            Posix(expected) => write!(f, "TZ string: expected {expected}"),
-        }
-    }
-}
-
-impl std::error::Error for ZoneError {}
+/// Why a time zone was not accepted: what is wrong with a file, or what was expected of a string and not found.
+type Wrong = &'static str;
 
 /// Broken-down local time in the proleptic Gregorian calendar (year 0 is 1 BC).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,22 +97,22 @@ impl Zone {
     ///
     /// Strict where the RFC is, so that a damaged file is refused rather than misread: nothing may
     /// be missing or left over, transitions ascend, the footer agrees with the last of them.
-    pub fn from_tzif(bytes: &[u8]) -> Result<Zone, ZoneError> {
-        ensure(bytes.len() <= MAX_TZIF, TooLarge)?;
+    pub fn from_tzif(bytes: &[u8]) -> Result<Zone, Wrong> {
+        ensure(bytes.len() <= MAX_TZIF, "is larger than any in use")?;
         let mut reader = Reader(bytes);
         let (version, counts) = reader.header()?;
         if version == 0 {
             let zone = reader.block(counts, 4)?;
-            ensure(reader.0.is_empty(), Tzif("has bytes left over at its end"))?;
+            ensure(reader.0.is_empty(), "has bytes left over at its end")?;
             return Ok(zone);
         }
         let [utc, std, leaps, transitions, types, chars] = counts;
         reader.take(transitions * 5 + types * 6 + chars + leaps * 8 + std + utc)?; // version 1 data
         let (again, counts) = reader.header()?;
-        ensure(again == version, Tzif("has headers of two versions"))?;
+        ensure(again == version, "has headers of two versions")?;
         let mut zone = reader.block(counts, 8)?;
         let [b'\n', footer @ .., b'\n'] = reader.0 else {
-            return Err(Tzif("has no complete footer at its end"));
+            return Err("has no complete footer at its end");
         };
         if !footer.is_empty() {
             let continued = Zone::from_posix(footer)?;
@@ -144,7 +120,7 @@ impl Zone {
                 None => zone.initial = continued.initial,
                 Some(&(at, offset)) => {
                     let agrees = continued.offset_at(at) == offset;
-                    ensure(agrees, Tzif("has a footer at odds with its end"))?;
+                    ensure(agrees, "has a footer at odds with its end")?;
                 }
             }
             zone.rule = continued.rule;
@@ -156,7 +132,7 @@ impl Zone {
     ///
     /// Refuses what POSIX leaves to the implementation: an empty string, one which begins with `:`
     /// or is the name of a file, and daylight saving time without rules.
-    pub fn from_posix(text: &[u8]) -> Result<Zone, ZoneError> {
+    pub fn from_posix(text: &[u8]) -> Result<Zone, Wrong> {
         let mut reader = Reader(text);
         let mut zone = Zone::utc();
         reader.name()?;
@@ -310,7 +286,7 @@ impl Change {
     }
 }
 
-fn ensure(holds: bool, otherwise: ZoneError) -> Result<(), ZoneError> {
+fn ensure(holds: bool, otherwise: Wrong) -> Result<(), Wrong> {
     if holds { Ok(()) } else { Err(otherwise) }
 }
 
@@ -319,44 +295,44 @@ struct Reader<'a>(&'a [u8]);
 
 /// TZif
 impl<'a> Reader<'a> {
-    fn take(&mut self, count: usize) -> Result<&'a [u8], ZoneError> {
+    fn take(&mut self, count: usize) -> Result<&'a [u8], Wrong> {
         let parts = self.0.split_at_checked(count);
-        let (taken, rest) = parts.ok_or(Tzif("is cut short"))?;
+        let (taken, rest) = parts.ok_or("is cut short")?;
         self.0 = rest;
         Ok(taken)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], ZoneError> {
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Wrong> {
         let parts = self.0.split_first_chunk();
-        let (taken, rest) = parts.ok_or(Tzif("is cut short"))?;
+        let (taken, rest) = parts.ok_or("is cut short")?;
         self.0 = rest;
         Ok(*taken)
     }
 
     /// Header (RFC 9636 section 3.1): version and the six counts in their order there. None may
     /// exceed the largest file, so that no sum of sizes overflows.
-    fn header(&mut self) -> Result<(u8, [usize; 6]), ZoneError> {
-        ensure(self.array()? == *b"TZif", Tzif("does not begin as one"))?;
+    fn header(&mut self) -> Result<(u8, [usize; 6]), Wrong> {
+        ensure(self.array()? == *b"TZif", "does not begin as one")?;
         let [version] = self.array()?;
         let known = matches!(version, 0 | b'2'..=b'4');
-        ensure(known, Tzif("has an unknown version"))?;
+        ensure(known, "has an unknown version")?;
         self.take(15)?; // reserved
         let mut counts = [0; 6];
         for count in &mut counts {
             *count = usize::try_from(u32::from_be_bytes(self.array()?)).unwrap_or(usize::MAX);
-            ensure(*count <= MAX_TZIF, Tzif("has an absurd count"))?;
+            ensure(*count <= MAX_TZIF, "has an absurd count")?;
         }
         Ok((version, counts))
     }
 
     /// Data block (RFC 9636 section 3.2) with instants of `width` bytes, 4 or 8. The flags at its
     /// end tell how the source of the file stated its times; nothing here depends on them.
-    fn block(&mut self, counts: [usize; 6], width: usize) -> Result<Zone, ZoneError> {
+    fn block(&mut self, counts: [usize; 6], width: usize) -> Result<Zone, Wrong> {
         let [utc, std, leaps, transitions, types, chars] = counts;
-        ensure(leaps == 0, LeapSeconds)?;
+        ensure(leaps == 0, "has leap seconds, Unix time has none")?;
         let plausible = |flags| flags == 0 || flags == types;
         let plausible = types != 0 && plausible(utc) && plausible(std);
-        ensure(plausible, Tzif("has contradictory counts"))?;
+        ensure(plausible, "has contradictory counts")?;
 
         let mut instants = Reader(self.take(transitions * width)?);
         let indices = self.take(transitions)?;
@@ -366,7 +342,7 @@ impl<'a> Reader<'a> {
             let offset = i32::from_be_bytes(self.array()?);
             let [daylight, name] = self.array()?;
             let sane = SANE_OFFSETS.contains(&offset) && daylight <= 1 && usize::from(name) < chars;
-            ensure(sane, Tzif("has an invalid local time type"))?;
+            ensure(sane, "has an invalid local time type")?;
             if daylight == 0 {
                 first_standard = first_standard.or(Some(offset));
             }
@@ -384,9 +360,9 @@ impl<'a> Reader<'a> {
                 _ => i64::from_be_bytes(instants.array()?),
             };
             let ascending = zone.transitions.last().is_none_or(|&(last, _)| last < at);
-            ensure(ascending, Tzif("has transitions out of order"))?;
+            ensure(ascending, "has transitions out of order")?;
             let offset = offsets.get(usize::from(index));
-            let &offset = offset.ok_or(Tzif("lacks a local time type"))?;
+            let &offset = offset.ok_or("lacks a local time type")?;
             zone.transitions.push((at, offset));
         }
         Ok(zone)
@@ -401,8 +377,8 @@ impl Reader<'_> {
         rest.is_some()
     }
 
-    fn require(&mut self, byte: u8, expected: &'static str) -> Result<(), ZoneError> {
-        ensure(self.eat(byte), Posix(expected))
+    fn require(&mut self, byte: u8, expected: &'static str) -> Result<(), Wrong> {
+        ensure(self.eat(byte), expected)
     }
 
     /// Takes bytes as long as they are `wanted`.
@@ -414,28 +390,28 @@ impl Reader<'_> {
     }
 
     /// Three or more letters; between `<` and `>` also digits and signs. Not kept.
-    fn name(&mut self) -> Result<(), ZoneError> {
+    fn name(&mut self) -> Result<(), Wrong> {
         let quoted = self.eat(b'<');
         let name = self.run(|byte| match byte {
             b'0'..=b'9' | b'+' | b'-' => quoted,
             _ => byte.is_ascii_alphabetic(),
         });
-        ensure(name.len() >= 3, Posix("a name of three or more letters"))?;
-        ensure(!quoted || self.eat(b'>'), Posix("> after a name with <"))
+        ensure(name.len() >= 3, "a name of three or more letters")?;
+        ensure(!quoted || self.eat(b'>'), "> after a name with <")
     }
 
-    fn number(&mut self, range: Range<i32>, expected: &'static str) -> Result<i32, ZoneError> {
+    fn number(&mut self, range: Range<i32>, expected: &'static str) -> Result<i32, Wrong> {
         let digits = self.run(u8::is_ascii_digit);
         let number = digits
             .iter()
             .fold(0_i32, |number, digit| number.saturating_mul(10).saturating_add(i32::from(digit - b'0')));
         let valid = !digits.is_empty() && range.contains(&number);
-        ensure(valid, Posix(expected))?;
+        ensure(valid, expected)?;
         Ok(number)
     }
 
     /// `[+-]hh[:mm[:ss]]` in seconds.
-    fn time(&mut self, hours: Range<i32>, expected: &'static str) -> Result<i32, ZoneError> {
+    fn time(&mut self, hours: Range<i32>, expected: &'static str) -> Result<i32, Wrong> {
         let negative = self.eat(b'-');
         let _ = negative || self.eat(b'+');
         let mut seconds = self.number(hours, expected)? * 3600;
@@ -449,12 +425,12 @@ impl Reader<'_> {
     }
 
     /// Seconds east of UTC, which a TZ string states as time west of it.
-    fn offset(&mut self) -> Result<i32, ZoneError> {
+    fn offset(&mut self) -> Result<i32, Wrong> {
         Ok(-self.time(0..25, "an offset with hours from 0 to 24")?)
     }
 
     /// The part of a TZ string after the `standard` offset.
-    fn rule(&mut self, standard: i32) -> Result<Rule, ZoneError> {
+    fn rule(&mut self, standard: i32) -> Result<Rule, Wrong> {
         self.name()?;
         let daylight = match self.0.first() {
             Some(b',') | None => standard + 3600,
@@ -462,11 +438,11 @@ impl Reader<'_> {
         };
         let start = self.change()?;
         let end = self.change()?;
-        ensure(self.0.is_empty(), Posix("nothing more after the rules"))?;
+        ensure(self.0.is_empty(), "nothing more after the rules")?;
         Ok(Rule { standard, daylight, start, end })
     }
 
-    fn change(&mut self) -> Result<Change, ZoneError> {
+    fn change(&mut self) -> Result<Change, Wrong> {
         self.require(b',', "a comma and when daylight saving time starts or ends")?;
         let day = if self.eat(b'M') {
             let month = self.number(1..13, "a month from 1 to 12")? as u8;

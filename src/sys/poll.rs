@@ -64,8 +64,7 @@ impl<T: Copy> Poll<T> {
 
 /// Whether a write to `fd` would be taken at once, at this moment.
 pub fn writable_now(fd: BorrowedFd<'_>) -> bool {
-    let mut one = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
-    // SAFETY: one live pollfd.
-    let ready = gate::call("poll", || unsafe { libc::poll(&raw mut one, 1, 0) });
-    ready.is_ok_and(|n| n > 0)
+    let mut poll = Poll::new();
+    poll.add(fd, Interest::Write, ());
+    poll.wait(false).is_ok_and(|mut ready| ready.next().is_some())
 }

@@ -18,8 +18,6 @@ pub enum Signal {
     Usr1,
     /// SIGCHLD: at least one child has ended.
     Child,
-    /// Any other of the set.
-    Other(u32),
 }
 
 /// What a process group is told.
@@ -33,8 +31,14 @@ pub enum Order {
     Nothing,
 }
 
-/// The signals that the loop reads.
-const READ: [libc::c_int; 5] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGUSR1, libc::SIGCHLD];
+/// The signals that the loop reads, with the kernel's numbers.
+const READ: [(libc::c_int, Signal); 5] = [
+    (libc::SIGTERM, Signal::Term),
+    (libc::SIGINT, Signal::Int),
+    (libc::SIGHUP, Signal::Hup),
+    (libc::SIGUSR1, Signal::Usr1),
+    (libc::SIGCHLD, Signal::Child),
+];
 
 /// The signalfd.
 pub struct Signals {
@@ -46,9 +50,9 @@ impl Signals {
     /// reap children without a word: sigaction(2), NOTES), and opens the descriptor to read them from. Without `hangup`, SIGHUP
     /// is none of them.
     pub fn new(hangup: bool) -> Result<Signals, Errno> {
-        let read: Vec<libc::c_int> = READ.into_iter().filter(|signal| hangup || *signal != libc::SIGHUP).collect();
-        let blocked = set_of(&[&read[..], &[libc::SIGIO]].concat());
-        let set = set_of(&read);
+        let read: Vec<_> =
+            READ.map(|(number, _)| number).into_iter().filter(|n| hangup || *n != libc::SIGHUP).collect();
+        let (blocked, set) = (set_of(&[&read[..], &[libc::SIGIO]].concat()), set_of(&read));
         // SAFETY: a live set, and no old one asked for. dogwatch has one thread.
         gate::call("rt_sigprocmask", || unsafe {
             libc::sigprocmask(libc::SIG_SETMASK, &raw const blocked, std::ptr::null_mut())
@@ -70,15 +74,8 @@ impl Signals {
             Err(errno) => return Err(errno),
         }
         // `ssi_signo` is the structure's first word (signalfd(2)).
-        let number = info.first_chunk().map_or(0, |word| u32::from_ne_bytes(*word));
-        Ok(Some(match number as i32 {
-            libc::SIGTERM => Signal::Term,
-            libc::SIGINT => Signal::Int,
-            libc::SIGHUP => Signal::Hup,
-            libc::SIGUSR1 => Signal::Usr1,
-            libc::SIGCHLD => Signal::Child,
-            _ => Signal::Other(number),
-        }))
+        let number = info.first_chunk().map_or(0, |word| i32::from_ne_bytes(*word));
+        Ok(READ.iter().find(|(known, _)| *known == number).map(|(_, signal)| *signal))
     }
 }
 

@@ -16,19 +16,10 @@ pub struct Draining {
 }
 
 impl Tasks {
-    /// From now on no task is added, and what is not due before `until` is kept aside if `keep`, else cancelled.
-    pub fn drain(&mut self, until: Tick, keep: bool, tree: &mut Tree) {
-        self.drain_on(Draining { until: Some(until), keep }, tree);
-    }
-
-    /// The time is over for all that has not started.
-    pub fn give_up(&mut self, tree: &mut Tree) {
-        let keep = self.draining.is_some_and(|draining| draining.keep);
-        self.drain_on(Draining { until: None, keep }, tree);
-    }
-
-    fn drain_on(&mut self, how: Draining, tree: &mut Tree) {
-        self.draining = Some(how);
+    /// From now on no task is added, and what is not due before `until` (without it, all that has not started) is kept
+    /// aside if `keep`, else cancelled.
+    pub fn drain(&mut self, tree: &mut Tree, until: Option<Tick>, keep: bool) {
+        self.draining = Some(Draining { until, keep });
         for at in self.slab.all().map(|(at, _)| at).collect::<Vec<_>>() {
             self.set_aside_if_too_late(tree, at);
         }

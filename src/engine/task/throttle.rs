@@ -31,8 +31,7 @@ pub fn held_until(task: &Task, now: Tick) -> u64 {
 impl Tasks {
     /// A task has run, and was asked for again meanwhile. The answer is when it may start, at the earliest.
     pub(super) fn hold_back(&mut self, now: Tick, tree: &Tree, at: u32) -> u64 {
-        let delay =
-            self.slab.get(at).and_then(|task| self.schedulers.get(usize::from(task.scheduler))).map(|s| s.delay);
+        let delay = self.slab.get(at).and_then(|task| self.spec(task.scheduler)).map(|spec| spec.delay);
         let Some(task) = self.slab.get_mut(at) else { return 0 };
         let took = u64::from((now.0 as u32).wrapping_sub(task.mark));
         if took + delay.unwrap_or_default().0 >= SHORT {

@@ -508,6 +508,25 @@ fn excluded_directories_are_not_entered_and_excluded_files_do_not_count() {
     );
 }
 
+/// The directory is told of by its parent too, but not to a watch that excludes it there.
+#[test]
+fn a_directory_that_its_parent_excludes_speaks_for_itself() {
+    let exclude = vec![Pattern::new(b"/s/a").unwrap()];
+    let watches = [Watch { exclude, ..watch("/s", 0, false, false) }, watch("/s/a", 0, false, false)];
+    let mut rig = Rig::new(&watches, &[("/s", &["a/"])]);
+    let attrib = Mask::ATTRIB.with(Mask::ISDIR);
+    assert_eq!(rig.in_dir("/s", attrib, "a"), []);
+    assert_eq!(rig.in_dir("/s/a", attrib, ""), [event(attrib, "/s/a")]);
+}
+
+#[test]
+fn a_file_is_told_of_as_itself_where_its_directory_counts_too() {
+    let mut rig = Rig::unscanned(&[watch("/s", 0, false, false), watch("/s/f", 0, false, false)]);
+    rig.scan_but("/s/f", Errno::ENOTDIR);
+    assert_eq!(rig.in_dir("/s", Mask::DELETE, "f"), [event(Mask::DELETE.with(Mask::DELETE_SELF), "/s/f")]);
+    assert_eq!(rig.in_dir("/s", Mask::DELETE, "g"), [event(Mask::DELETE, "/s/g")]);
+}
+
 #[test]
 fn a_file_is_served_by_its_directory() {
     let mut rig = Rig {
@@ -824,6 +843,6 @@ fn an_overflow_during_the_first_scan_hides_nothing_and_makes_nothing_new() {
         assert!(paths.contains("/s/old") && paths.contains("/s/sub/f"), "{paths:?}");
         assert_eq!(told(1).chain(told(2)).count(), 0, "{seen:?}");
         let sub = rig.node("/s/sub").unwrap();
-        assert_eq!(rig.watches.maps(sub), [0, 1], "without rec, what was there before does not count");
+        assert_eq!(rig.watches.set_of(sub).maps, [0, 1], "without rec, what was there before does not count");
     }
 }

@@ -12,7 +12,7 @@ fn draining_runs_what_is_due_in_time_and_takes_no_new_tasks() {
     rig.event(CLOSE, "/d/written");
     rig.event(CLOSE, "/d/again");
     rig.event_in(CLOSE, "/d/late", false, &[1]);
-    rig.tasks.drain(Tick(rig.now + 3 * DELAY), false, &mut rig.tree);
+    rig.tasks.drain(&mut rig.tree, Some(Tick(rig.now + 3 * DELAY)), false);
     assert_eq!(rig.take(), [What::CancelledByShutdown]);
     assert_eq!(rig.event(CLOSE, "/d/new"), [], "no new task");
     assert_eq!(rig.event(Mask::MODIFY, "/d/written"), [What::Cancelled], "events still cancel");
@@ -34,7 +34,7 @@ fn what_is_left_at_the_end_is_cancelled_and_runs_no_more() {
     rig.event(CLOSE, "/d/b");
     rig.pass(0);
     rig.event(CLOSE, "/d/a");
-    rig.tasks.give_up(&mut rig.tree);
+    rig.tasks.drain(&mut rig.tree, None, false);
     // The one that waits, and the run that was to come after the present one.
     assert_eq!(rig.take(), [What::CancelledByShutdown; 2]);
     rig.finish();
@@ -47,7 +47,7 @@ fn draining() -> Rig {
     rig.event(CLOSE, "/d/soon");
     rig.pass(DELAY / 2);
     rig.event(CLOSE, "/d/late");
-    rig.tasks.drain(Tick(rig.now + DELAY * 3 / 4), true, &mut rig.tree);
+    rig.tasks.drain(&mut rig.tree, Some(Tick(rig.now + DELAY * 3 / 4)), true);
     assert_eq!(rig.take(), [What::Kept]);
     rig
 }
@@ -88,8 +88,8 @@ fn when_the_time_is_over_all_that_waits_is_kept() {
     rig.event(CLOSE, "/d/b");
     rig.pass(0);
     rig.event(CLOSE, "/d/a");
-    rig.tasks.drain(Tick(rig.now + DELAY), true, &mut rig.tree);
-    rig.tasks.give_up(&mut rig.tree);
+    rig.tasks.drain(&mut rig.tree, Some(Tick(rig.now + DELAY)), true);
+    rig.tasks.drain(&mut rig.tree, None, true);
     assert_eq!(rig.take(), [What::Kept], "/d/b");
     assert_eq!(rig.end(Outcome::Failed), [What::Kept], "and the run that was to follow");
     assert_eq!((rig.kept(), rig.tasks.active()), (vec![("/d/a".to_owned(), 0), ("/d/b".to_owned(), 0)], 0));

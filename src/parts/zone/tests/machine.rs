@@ -159,7 +159,7 @@ fn every_installed_zone_is_accepted() {
             if bytes.starts_with(b"TZif") {
                 let leaps = path.starts_with(Path::new(ZONEINFO).join("right"));
                 let error = Zone::from_tzif(&bytes).err();
-                assert_eq!(error, leaps.then_some(LeapSeconds), "{}", path.display());
+                assert_eq!(error, leaps.then_some("has leap seconds, Unix time has none"), "{}", path.display());
                 read += 1;
             }
         }

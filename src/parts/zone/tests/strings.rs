@@ -162,9 +162,8 @@ fn malformed_strings_are_refused_with_the_reason() {
         ("CET-1CEST,M3.5.0/2:,M10.5.0", sixty),
     ];
     for (text, expected) in cases {
-        assert_eq!(Zone::from_posix(text.as_bytes()), Err(Posix(expected)), "{text:?}");
+        assert_eq!(Zone::from_posix(text.as_bytes()), Err(expected), "{text:?}");
     }
-    assert_eq!(Posix(day).to_string(), "TZ string: expected M, J or a day from 0 to 365");
     let valid = "CET-1CEST,M3.5.0,M10.5.0/3";
     for end in (0..valid.len()).filter(|&end| ![5, 24].contains(&end)) {
         assert!(Zone::from_posix(&valid.as_bytes()[..end]).is_err(), "{end} bytes of {valid}");
