@@ -113,7 +113,7 @@ fn what_is_explained_is_what_happens() {
         });
         happened.retain(|(name, path)| {
             let named =
-                ["IN_MODIFY", "IN_ATTRIB", "IN_CLOSE_WRITE", "IN_DELETE", "IN_DELETE_SELF"].contains(&&name[..]);
+                ["IN_MODIFY", "IN_ATTRIB", "IN_CLOSE_WRITE", "IN_DELETE", "IN_DELETE_SELF"].contains(&name.as_str());
             named && paths.iter().any(|(known, _)| known == path)
         });
         told += explained.len();

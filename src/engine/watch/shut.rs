@@ -20,8 +20,17 @@ impl Watches {
     /// if the queue was empty after that. The answer is what the user must be told.
     pub fn failed(&mut self, node: NodeId, scan: Scan, errno: Errno, at: NodeId, in_sync: bool) -> Option<Trouble> {
         match errno {
-            Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP if at != node => self.is_out_of_reach(node, scan, at),
-            Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP => self.is_not_there(node, scan, errno, in_sync),
+            Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP => {
+                if self.tree.certain_wd(node).is_some() && !self.is_confirmed(node, None, in_sync) {
+                    // Gone, or renamed: its own records are still to come, and what happened in it stands before them.
+                    self.put_off(node, scan);
+                    None
+                } else if at == node {
+                    self.is_not_there(node, errno)
+                } else {
+                    self.is_out_of_reach(node, scan, at)
+                }
+            }
             Errno::EACCES => self.is_denied(node, scan, at),
             Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM => {
                 self.not_watched(node, errno);
@@ -32,19 +41,17 @@ impl Watches {
         }
     }
 
-    fn is_not_there(&mut self, node: NodeId, scan: Scan, errno: Errno, in_sync: bool) -> Option<Trouble> {
-        if self.tree.presence(node) == Presence::Anchor {
-            if errno != Errno::ENOTDIR {
-                return self.is_missing(node);
-            }
+    fn is_not_there(&mut self, node: NodeId, errno: Errno) -> Option<Trouble> {
+        let is_anchor = self.tree.presence(node) == Presence::Anchor;
+        if is_anchor && errno != Errno::ENOTDIR {
+            return self.is_missing(node);
+        } else if is_anchor {
             self.is_a_file(node);
         } else if self.tree.certain_wd(node).is_none() {
-            // Gone again, or replaced: its own records tell, or have told.
+            // Gone again, or replaced: its own records have told.
             self.deleted(node);
-        } else if self.is_confirmed(node, None, in_sync) {
-            self.gone_unseen(node);
         } else {
-            self.put_off(node, scan);
+            self.gone_unseen(node);
         }
         None
     }

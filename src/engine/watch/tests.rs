@@ -508,6 +508,19 @@ fn excluded_directories_are_not_entered_and_excluded_files_do_not_count() {
     );
 }
 
+/// It is gone on disk while its records wait to be read: what happened in it is told before that is believed.
+#[test]
+fn a_configured_path_that_is_gone_has_its_say() {
+    let mut rig = Rig::new(&[watch("/s/a", 0, false, false)], &[]);
+    let (node, wd) = (rig.node("/s/a").unwrap(), rig.wd("/s/a"));
+    for at in [node, rig.node("/s").unwrap()] {
+        assert_eq!(rig.watches.failed(node, Scan::Watch, Errno::ENOENT, at, false), None);
+        assert_eq!(rig.record(wd, Mask::DELETE, 0, "f"), [event(Mask::DELETE, "/s/a/f")]);
+        rig.watches.try_again();
+    }
+    assert_eq!(rig.record(wd, Mask::DELETE_SELF, 0, ""), [event(Mask::DELETE_SELF, "/s/a")]);
+}
+
 /// The directory is told of by its parent too, but not to a watch that excludes it there.
 #[test]
 fn a_directory_that_its_parent_excludes_speaks_for_itself() {
