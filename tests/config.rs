@@ -229,7 +229,19 @@ fn help_and_version_go_to_standard_output() {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert_eq!((output.status.code(), errors(&output).as_str()), (Some(0), ""), "{arguments:?}");
         assert!(text.contains(words), "{arguments:?}: {text}");
-        assert!(text.lines().all(|line| line.len() <= 80), "{text}");
+    }
+}
+
+#[test]
+fn every_help_fits_80_columns() {
+    let help = |words: &[&str]| String::from_utf8(dogwatch().arg("help").args(words).output().unwrap().stdout).unwrap();
+    let overview = help(&[]);
+    let commands: Vec<&str> =
+        overview.lines().filter_map(|line| line.strip_prefix("    ")?.split_whitespace().next()).collect();
+    assert!(commands.len() >= 9, "{overview}");
+    let list = String::from_utf8(dogwatch().arg("list-events").output().unwrap().stdout).unwrap();
+    for text in [overview.clone(), list].into_iter().chain(commands.iter().map(|command| help(&[command]))) {
+        assert!(text.lines().count() > 1 && text.lines().all(|line| line.chars().count() <= 80), "{text}");
     }
 }
 
