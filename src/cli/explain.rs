@@ -5,10 +5,12 @@ use super::watching::absolute;
 use super::{Usage, check, out, shown};
 use crate::config::{Config, Scheduler};
 use crate::engine::rehearsal;
+use crate::engine::rule::{self, Rule};
 use crate::engine::task::{Action, Verb};
 use crate::engine::watch::{Watch, events};
 use crate::jobs::Work;
 use crate::jobs::command::{Command, Line};
+use crate::jobs::files::plan::{self, FileJob};
 use crate::parts::duration::Millis;
 use crate::parts::template::{PLACEHOLDERS, Values};
 use crate::parts::text::{Escaped, to_bytes};
@@ -107,6 +109,10 @@ impl Subject {
             let key = if self.is_dir { "dirs" } else { "files" };
             return (format!("no: {key} = no\n"), false);
         }
+        if let Some(rules) = rules.matching.as_deref().filter(|rules| !rule::apply(rules, &self.path)) {
+            let why = rule::first(rules, &self.path).map(|rule| format!("[rule {}] leaves it alone", rule.name));
+            return (format!("no: {}\n", why.unwrap_or("none of its rules is for this path".to_owned())), false);
+        }
         let mut text = match rules.delay {
             Millis(0) => "runs at once".to_owned(),
             delay => format!("runs {delay} after the last event that schedules it"),
@@ -118,7 +124,7 @@ impl Subject {
             text += "; one task for all paths";
         }
         text += "\n";
-        self.describe(&scheduler.work, &scheduler.name, &mut text);
+        self.describe(scheduler, &mut text);
         for (key, next) in [("then", rules.then), ("on_failure", rules.on_failure)] {
             if let Some(next) = next.and_then(|number| config.schedulers.get(usize::from(number))) {
                 let _ = writeln!(text, "        {key} = {}", next.name);
@@ -127,11 +133,42 @@ impl Subject {
         (text, true)
     }
 
-    fn describe(&self, work: &Work, scheduler: &str, text: &mut String) {
-        let _ = match work {
+    fn describe(&self, scheduler: &Scheduler, text: &mut String) {
+        let _ = match &scheduler.work {
+            Work::Files => self.describe_rules(scheduler, text),
             Work::Own(name) => writeln!(text, "        job = {name}"),
-            Work::Command(command) => self.describe_command(command, scheduler, text),
+            Work::Command(command) => self.describe_command(command, &scheduler.name, text),
         };
+    }
+
+    /// The rule that is for the path, what its groups hold, and what it does.
+    fn describe_rules(&self, scheduler: &Scheduler, text: &mut String) -> std::fmt::Result {
+        let rules = scheduler.rules.matching.as_deref().unwrap_or_default();
+        let Some(rule) = rule::first(rules, &self.path) else { return Ok(()) };
+        writeln!(text, "        [rule {}] {}", rule.name, self.done_by(rule, scheduler))?;
+        for (number, name, value) in rule.src.groups(&self.path) {
+            let name = name.map_or_else(String::new, |name| format!(" ({name})"));
+            writeln!(text, "            group {number}{name}: {}", Escaped(&value))?;
+        }
+        Ok(())
+    }
+
+    fn done_by(&self, rule: &Rule, scheduler: &Scheduler) -> String {
+        match FileJob::new(rule, &self.path, &scheduler.roots) {
+            None => "leaves it alone".to_owned(),
+            Some(Err(why)) => format!("would fail: {why}"),
+            Some(Ok(job)) => {
+                let from = format!("(trusted: {})", Escaped(&job.source.root));
+                let to = job.target.map(|to| format!(" to {} (trusted: {})", Escaped(&to.path()), Escaped(&to.root)));
+                let verb = match job.verb {
+                    plan::Verb::Move => "moves it",
+                    plan::Verb::Copy => "copies it",
+                    plan::Verb::Delete { rec: false } => "deletes it",
+                    plan::Verb::Delete { rec: true } => "deletes it, a directory with what is in it",
+                };
+                format!("{verb}{} {from}", to.unwrap_or_default())
+            }
+        }
     }
 
     fn describe_command(&self, command: &Command, scheduler: &str, text: &mut String) -> std::fmt::Result {

@@ -9,6 +9,8 @@ use crate::parts::text::nearest;
 pub enum Kind {
     /// `[daemon]`.
     Daemon,
+    /// `[rule NAME]`.
+    Rule,
     /// `[scheduler NAME]`.
     Scheduler,
     /// `[event_map NAME]`.
@@ -19,7 +21,7 @@ pub enum Kind {
 
 /// A kind's word and keys; a key that may stand several times ends with `*`, one that goes on with a name with `.`.
 /// The keys of an event map are event names, read elsewhere.
-pub const SECTIONS: [(Kind, &str, &[&str]); 4] = [
+pub const SECTIONS: [(Kind, &str, &[&str]); 5] = [
     (
         Kind::Daemon,
         "daemon",
@@ -33,6 +35,23 @@ pub const SECTIONS: [(Kind, &str, &[&str]); 4] = [
             "run_dir",
             "shutdown_timeout",
             "state_dir",
+        ],
+    ),
+    (
+        Kind::Rule,
+        "rule",
+        &[
+            "action",
+            "auto_create",
+            "dirmode",
+            "dst_re",
+            "filemode",
+            "group",
+            "hardlinks",
+            "override",
+            "rec",
+            "src_re",
+            "user",
         ],
     ),
     (
@@ -51,6 +70,7 @@ pub const SECTIONS: [(Kind, &str, &[&str]); 4] = [
             "on_busy",
             "on_failure",
             "output",
+            "rules",
             "singlejob",
             "then",
             "timeout",
@@ -81,7 +101,7 @@ pub fn kind_of(section: &Section, complaints: &mut Vec<Diagnostic>) -> Option<Ki
         (Kind::Daemon, _) => {
             complaints.push(Diagnostic::error(section.span.clone(), "[daemon] has no name"));
         }
-        (Kind::Scheduler | Kind::EventMap | Kind::Watch, name) if !is_name(name) => {
+        (Kind::Rule | Kind::Scheduler | Kind::EventMap | Kind::Watch, name) if !is_name(name) => {
             let complaint = Diagnostic::error(section.span.clone(), format!("[{word}] needs a name"));
             complaints.push(complaint.help(format!("write [{word} NAME]; a name has letters, digits, _, - and .")));
         }
@@ -89,7 +109,7 @@ pub fn kind_of(section: &Section, complaints: &mut Vec<Diagnostic>) -> Option<Ki
             complaints
                 .push(Diagnostic::error(section.span.clone(), format!("\"{name}\" cannot be a scheduler's name")));
         }
-        (Kind::Scheduler | Kind::EventMap | Kind::Watch, _) => {}
+        (Kind::Rule | Kind::Scheduler | Kind::EventMap | Kind::Watch, _) => {}
     }
     Some(*kind)
 }

@@ -64,6 +64,9 @@ pub struct Scheduler {
     pub rules: task::Scheduler,
     /// What its tasks do.
     pub work: Work,
+    /// The paths below which what its tasks are for is found, as far as rules need to know: watches' paths, and the
+    /// destinations of rules that hand on to it.
+    pub roots: Vec<Vec<u8>>,
     /// A job that runs for longer is ended.
     pub timeout: Option<Millis>,
 }

@@ -9,10 +9,12 @@ mod workers;
 
 use super::{Daemon, End, say};
 use crate::config::Scheduler;
+use crate::engine::rule;
 use crate::engine::task::{About, Outcome, TaskRef};
 use crate::engine::watch::events;
 use crate::jobs::command::{Command, Output};
-use crate::jobs::{Work, own};
+use crate::jobs::files::plan::FileJob;
+use crate::jobs::{Work, files, own};
 use crate::parts::diag::Failure;
 use crate::parts::log::Level;
 use crate::parts::template::Values;
@@ -103,6 +105,7 @@ impl Daemon {
         };
         let begun = match &scheduler.work {
             Work::Command(command) => self.start_command(command, &scheduler, &about),
+            Work::Files => self.start_files(&scheduler, &about),
             Work::Own(job) => self.employ(&about, own::KIND, &workers::own_call(job, &scheduler.name, &about)),
         };
         match begun {
@@ -131,6 +134,14 @@ impl Daemon {
                 self.engine.finished(self.now, task, Outcome::Failed);
             }
         }
+    }
+
+    /// What the first rule that is for the path says.
+    fn start_files(&mut self, scheduler: &Scheduler, about: &About) -> Result<(Pid, Doing), String> {
+        let rules = scheduler.rules.matching.as_deref().unwrap_or_default();
+        let rule = rule::first(rules, &about.path).ok_or("no rule is for this path")?;
+        let job = FileJob::new(rule, &about.path, &scheduler.roots).ok_or("its rule leaves it alone")??;
+        self.employ(about, files::KIND, &job.encode())
     }
 
     fn start_command(

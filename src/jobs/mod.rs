@@ -3,6 +3,7 @@
 //! A kind of work that workers do has a room here, with a name, a byte form of its values, and what runs them.
 
 pub mod command;
+pub mod files;
 pub mod own;
 
 use crate::parts::worker::Report;
@@ -12,6 +13,8 @@ use crate::parts::worker::Report;
 pub enum Work {
     /// They start a program.
     Command(command::Command),
+    /// They do with files what the scheduler's rules say.
+    Files,
     /// They call a job of this name, which the program has registered.
     Own(String),
 }

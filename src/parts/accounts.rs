@@ -47,6 +47,15 @@ impl Accounts {
     }
 }
 
+impl Accounts {
+    /// The group of this name or number.
+    pub fn group(&self, word: &str) -> Option<u32> {
+        let known = lines(&self.group).find(|fields| fields.first() == Some(&word.as_bytes()));
+        let number = || word.parse().ok().filter(|gid| *gid != u32::MAX);
+        known.map_or_else(number, |fields| id(&fields, 2))
+    }
+}
+
 /// The fields of each line that has any.
 fn lines(text: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
     let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && !line.starts_with(b"#"));

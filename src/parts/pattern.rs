@@ -4,6 +4,8 @@
 //! that are no UTF-8 pass by [`super::text`]'s mapping. What a pattern begins and ends with literally is compared as
 //! bytes first, so that a path that cannot match costs nanoseconds.
 
+pub mod rewrite;
+
 use super::text::to_text;
 use regex_lite::Regex;
 

@@ -1,5 +1,6 @@
 //! `[event_map NAME]`: from events to schedulers.
 
+use super::values::list;
 use crate::config::ini::{Entry, Section};
 use crate::config::keys::expected;
 use crate::engine::task::{Action, EventMap, SchedulerId, Verb};
@@ -74,20 +75,6 @@ fn unknown_event(word: &str, span: Span) -> Diagnostic {
     // Whoever leaves IN_ out is understood, and so is his misprint.
     let full = if word.to_ascii_uppercase().starts_with("IN_") { word.to_owned() } else { format!("IN_{word}") };
     complaint.help(expected(&full, &names))
-}
-
-/// The words of a comma-separated list with their places.
-fn list(bytes: &[u8], span: &Span) -> Vec<(String, Span)> {
-    let mut start = 0;
-    let mut words = Vec::new();
-    for part in bytes.split(|byte| *byte == b',') {
-        let lead = part.len() - part.trim_ascii_start().len();
-        let word = part.trim_ascii();
-        let place = span.within(start + lead..start + lead + word.len().max(1));
-        words.push((String::from_utf8_lossy(word).into_owned(), place));
-        start += part.len() + 1;
-    }
-    words
 }
 
 /// `none`, or schedulers, each with `cancel` before it or not.

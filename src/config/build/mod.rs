@@ -3,6 +3,7 @@
 mod daemon;
 mod logs;
 mod map;
+mod rule;
 mod scheduler;
 mod together;
 mod values;
@@ -17,6 +18,7 @@ use crate::parts::accounts::Accounts;
 use crate::parts::diag::{Diagnostic, Source, Span};
 use daemon::daemon;
 use map::event_map;
+use rule::rule;
 use scheduler::{Surroundings, scheduler};
 use std::rc::Rc;
 use watch::watch;
@@ -50,7 +52,10 @@ pub fn build(
     let daemon = daemon(of(Kind::Daemon), complaints);
     let logs = daemon.logs.routes();
     let names: Vec<&str> = of(Kind::Scheduler).map(|section| section.name.as_str()).collect();
-    let surroundings = Surroundings { logs: &logs, names: &names, accounts, jobs };
+    let rule_names: Vec<&str> = of(Kind::Rule).map(|section| section.name.as_str()).collect();
+    let rules: Vec<_> = of(Kind::Rule).map(|section| rule(section, accounts, complaints)).collect();
+    let rules: Vec<_> = rule_names.into_iter().zip(rules).collect();
+    let surroundings = Surroundings { logs: &logs, names: &names, rules: &rules, accounts, jobs };
     let schedulers: Vec<Scheduler> = of(Kind::Scheduler).map(|s| scheduler(s, &surroundings, complaints)).collect();
     let lognames: Vec<&str> = schedulers.iter().map(|scheduler| scheduler.logname.as_str()).chain([DAEMON]).collect();
     daemon.logs.check_names(&lognames, complaints);
@@ -65,7 +70,10 @@ pub fn build(
         complaints.push(warning.help("add a section [watch NAME] with path = and event_map ="));
     }
     let level = logs.least(DAEMON);
-    let schedulers = schedulers.into_iter().map(Rc::new).collect();
+    together::warn_of_destinations(&chosen, &maps, &watches, complaints);
+    let roots = together::roots(&chosen, &maps, &watches);
+    let schedulers = schedulers.into_iter().zip(roots);
+    let schedulers = schedulers.map(|(scheduler, roots)| Rc::new(Scheduler { roots, ..scheduler })).collect();
     let daemon::Daemon { shutdown_timeout, on_shutdown, max_jobs, places, .. } = daemon;
     Config { shutdown_timeout, on_shutdown, max_jobs, places, logs, level, schedulers, maps, watches }
 }

@@ -1,9 +1,10 @@
 //! `[scheduler NAME]`: what decides about its tasks, and what they do.
 
-use super::values::{a_boolean, a_count, a_duration, a_wait, a_word, one_of};
+use super::values::{a_boolean, a_count, a_duration, a_wait, a_word, list, one_of};
 use crate::config::Scheduler;
 use crate::config::ini::{Entry, Section};
 use crate::config::keys::{Reader, expected};
+use crate::engine::rule::Rule;
 use crate::engine::task::{self, OnBusy, SchedulerId};
 use crate::jobs::Work;
 use crate::jobs::command::{Command, Line, Output, shell, words};
@@ -11,19 +12,22 @@ use crate::parts::accounts::{Account, Accounts};
 use crate::parts::diag::Diagnostic;
 use crate::parts::log::Routes;
 use crate::parts::template::{Template, braces};
+use std::rc::Rc;
 
 /// What a scheduler's words may refer to.
 pub(super) struct Surroundings<'a> {
     pub(super) logs: &'a Routes,
     /// All schedulers; their place is their number.
     pub(super) names: &'a [&'a str],
+    /// All rules by their names; one that is wrong is `None`.
+    pub(super) rules: &'a [(&'a str, Option<Rule>)],
     pub(super) accounts: &'a Accounts,
     /// The program's own jobs.
     pub(super) jobs: &'a [String],
 }
 
 /// The keys of which a scheduler has exactly one.
-const WORK: [&str; 3] = ["cmd", "exec", "job"];
+const WORK: [&str; 4] = ["cmd", "exec", "job", "rules"];
 const ON_BUSY: [(&str, OnBusy); 3] = [("rerun", OnBusy::Rerun), ("skip", OnBusy::Skip), ("restart", OnBusy::Restart)];
 const OUTPUT: [(&str, Output); 3] = [("log", Output::Log), ("inherit", Output::Inherit), ("null", Output::Null)];
 
@@ -45,13 +49,14 @@ pub(super) fn scheduler(
         then: reader.value("then", |name| surroundings.scheduler(name)),
         on_failure: reader.value("on_failure", |name| surroundings.scheduler(name)),
         notes: surroundings.logs.least(&logname),
+        matching: reader.entry("rules").map(|entry| rules(entry, &mut reader, surroundings)),
     };
     if !rules.files && !rules.dirs {
         reader.section_error("neither files nor directories count", "set files = yes or dirs = yes");
     }
     let timeout = reader.value("timeout", a_duration).filter(|timeout| timeout.0 > 0);
     let work = work(section, &mut reader, surroundings).unwrap_or(Work::Own(String::new()));
-    Scheduler { name: section.name.clone(), logname, rules, work, timeout }
+    Scheduler { name: section.name.clone(), logname, rules, work, roots: Vec::new(), timeout }
 }
 
 /// What its tasks do: exactly one of the keys that say so.
@@ -61,7 +66,7 @@ fn work(section: &Section, reader: &mut Reader<'_>, surroundings: &Surroundings<
     let mut chosen = WORK.iter().filter_map(|key| reader.entry(key).map(|entry| (*key, entry)));
     let (first, second) = (chosen.next(), chosen.next());
     let Some((key, entry)) = first else {
-        reader.section_error(format!("[scheduler {}] has no job", section.name), "add cmd =, exec = or job =");
+        reader.section_error(format!("[scheduler {}] has no job", section.name), "add cmd =, exec =, job = or rules =");
         return None;
     };
     if let Some((other, second)) = second {
@@ -73,21 +78,46 @@ fn work(section: &Section, reader: &mut Reader<'_>, surroundings: &Surroundings<
     let line = match key {
         "cmd" => shell_line(entry, reader)?,
         "exec" => arguments(entry, reader)?,
-        _ => return own(reader, surroundings).map(Work::Own),
+        "rules" => {
+            only_of_commands(["a rule says whose its files are", "what becomes of files is logged"], reader);
+            return Some(Work::Files);
+        }
+        _ => {
+            only_of_commands(["a job runs as dogwatch itself does", "a job tells the log what it has to say"], reader);
+            return own(reader, surroundings).map(Work::Own);
+        }
     };
     Some(Work::Command(Command { line, user, output }))
 }
 
-/// The name of a job that the program has registered.
-fn own(reader: &mut Reader<'_>, surroundings: &Surroundings<'_>) -> Option<String> {
-    for (key, help) in
-        [("user", "a job runs as dogwatch itself does"), ("output", "a job tells the log what it has to say")]
-    {
-        if let Some(entry) = reader.entry(key) {
-            let complaint = Diagnostic::error(entry.key_span.clone(), format!("{key} is for cmd and exec"));
-            reader.complain(complaint.help(help));
+/// The rules of a comma-separated list; one that there is not is complained of.
+fn rules(entry: &Entry, reader: &mut Reader<'_>, surroundings: &Surroundings<'_>) -> Rc<[Rule]> {
+    let mut rules = Vec::new();
+    for (name, span) in list(&entry.value, &entry.value_span) {
+        match surroundings.rules.iter().find(|(known, _)| *known == name) {
+            Some((_, rule)) => rules.extend(rule.clone()),
+            None => {
+                let names: Vec<&str> = surroundings.rules.iter().map(|(name, _)| *name).collect();
+                let complaint = Diagnostic::error(span, format!("there is no [rule {name}]"));
+                reader.complain(complaint.help(expected(&name, &names)));
+            }
         }
     }
+    rules.into()
+}
+
+/// Complains of `user` and `output`; `instead` says, of each, what holds.
+fn only_of_commands(instead: [&str; 2], reader: &mut Reader<'_>) {
+    for (key, instead) in ["user", "output"].into_iter().zip(instead) {
+        if let Some(entry) = reader.entry(key) {
+            let complaint = Diagnostic::error(entry.key_span.clone(), format!("{key} is for cmd and exec"));
+            reader.complain(complaint.help(instead));
+        }
+    }
+}
+
+/// The name of a job that the program has registered.
+fn own(reader: &mut Reader<'_>, surroundings: &Surroundings<'_>) -> Option<String> {
     let known: Vec<&str> = surroundings.jobs.iter().map(String::as_str).collect();
     reader.value("job", |name| match known.contains(&name) {
         true => Ok(name.to_owned()),

@@ -3,6 +3,9 @@
 use crate::config::Scheduler;
 use crate::config::ini::Section;
 use crate::engine::task::{Action, EventMap, SchedulerId, Verb};
+use crate::engine::watch::{Watch, events};
+use crate::jobs::Work;
+use crate::jobs::files::plan;
 use crate::parts::diag::{Diagnostic, Span};
 use crate::sys::inotify::Mask;
 
@@ -68,6 +71,70 @@ pub(super) fn warn_of_vain_max_wait(chosen: &Chosen<'_>, maps: &[EventMap], comp
                 Diagnostic::warning(span, format!("IN_MODIFY cancels {name}, so that max_wait counts for little"));
             complaints
                 .push(warning.help(format!("write IN_MODIFY = {name} in the event map: that begins its delay anew")));
+        }
+    }
+}
+
+/// Of each scheduler, the paths below which what its tasks are for is found: those of the watches whose events it gets, a
+/// pattern's up to its first wildcard; and what those have that hand on to it: the destinations of their rules, for
+/// what comes of success, else their own.
+pub(super) fn roots(chosen: &Chosen<'_>, maps: &[EventMap], watches: &[Watch]) -> Vec<Vec<Vec<u8>>> {
+    let bases = |at: usize| {
+        let watches = watches.iter().filter(|watch| leads_to(watch, maps, at));
+        watches.flat_map(|watch| watch.paths.iter().map(|path| path.base.clone())).collect()
+    };
+    let mut roots: Vec<Vec<Vec<u8>>> = (0..chosen.len()).map(bases).collect();
+    // No chain is longer than there are schedulers.
+    for _ in 0..chosen.len() {
+        for (from, (_, scheduler)) in chosen.iter().enumerate() {
+            let [then, on_failure] = edges(chosen, from);
+            let own = roots.get(from).cloned().unwrap_or_default();
+            let made: Vec<Vec<u8>> = destinations(scheduler).filter_map(plan::root_of).collect();
+            let results = if scheduler.work == Work::Files { [made, own.clone()].concat() } else { own.clone() };
+            for (to, paths) in [(then, results), (on_failure, own)] {
+                if let Some(known) = to.and_then(|to| roots.get_mut(to)) {
+                    known.extend(paths);
+                    known.sort();
+                    known.dedup();
+                }
+            }
+        }
+    }
+    roots
+}
+
+/// The literal parts of where a scheduler's rules let things go.
+fn destinations<'a>(scheduler: &'a Scheduler) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    let rules = scheduler.rules.matching.iter().flat_map(|rules| rules.iter());
+    rules.filter_map(|rule| rule.action.destination()).map(|destination| destination.to.literal())
+}
+
+/// Whether any event of a watch schedules this scheduler's tasks.
+fn leads_to(watch: &Watch, maps: &[EventMap], at: usize) -> bool {
+    let schedules = |action: &Action| usize::from(action.scheduler) == at && action.verb == Verb::Schedule;
+    let map = maps.get(usize::from(watch.map));
+    map.is_some_and(|map| events::bits(map.used()).any(|event| map.actions(event).iter().any(schedules)))
+}
+
+/// What arrives in the watch that it comes from is an event of that watch too.
+pub(super) fn warn_of_destinations(
+    chosen: &Chosen<'_>,
+    maps: &[EventMap],
+    watches: &[Watch],
+    complaints: &mut Vec<Diagnostic>,
+) {
+    for (at, (section, scheduler)) in chosen.iter().enumerate() {
+        for watch in watches.iter().filter(|watch| leads_to(watch, maps, at)) {
+            let covers = |root: &Vec<u8>| {
+                let below = |base: &[u8]| root.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest[0] == b'/');
+                watch.paths.iter().any(|path| below(&path.base) && (watch.rec || watch.auto_add || *root == path.base))
+            };
+            if destinations(scheduler).filter_map(plan::root_of).any(|root| covers(&root) && !watch.excludes(&root)) {
+                let span = place(chosen, at, "rules").unwrap_or_else(|| section.span.clone());
+                let message = format!("a rule's destination lies in [watch {}], which calls these rules", watch.name);
+                let help = "what arrives there is an event too: exclude it, or let no rule match it";
+                complaints.push(Diagnostic::warning(span, message).help(help));
+            }
         }
     }
 }

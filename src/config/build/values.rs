@@ -1,6 +1,7 @@
 //! Values of single keys: each parser's error says what would be right.
 
 use crate::config::keys::{self, expected};
+use crate::parts::diag::Span;
 use crate::parts::duration::{self, Millis};
 use crate::parts::log::{self, LEVELS, Level};
 
@@ -51,4 +52,18 @@ pub(super) fn a_size(text: &str) -> Result<u64, String> {
 
 pub(super) fn a_word(text: &str) -> Result<String, String> {
     if keys::is_name(text) { Ok(text.to_owned()) } else { Err("a name has letters, digits, _, - and .".to_owned()) }
+}
+
+/// The words of a comma-separated list with their places.
+pub(super) fn list(bytes: &[u8], span: &Span) -> Vec<(String, Span)> {
+    let mut start = 0;
+    let mut words = Vec::new();
+    for part in bytes.split(|byte| *byte == b',') {
+        let lead = part.len() - part.trim_ascii_start().len();
+        let word = part.trim_ascii();
+        let place = span.within(start + lead..start + lead + word.len().max(1));
+        words.push((String::from_utf8_lossy(word).into_owned(), place));
+        start += part.len() + 1;
+    }
+    words
 }

@@ -46,7 +46,7 @@ pub(super) fn watch(section: &Section, maps: &[&str], complaints: &mut Vec<Diagn
 }
 
 /// A regular expression, or what its compiler says of it.
-fn pattern(entry: &Entry, reader: &mut Reader<'_>) -> Option<Pattern> {
+pub(super) fn pattern(entry: &Entry, reader: &mut Reader<'_>) -> Option<Pattern> {
     match Pattern::new(&entry.value) {
         Ok(pattern) => Some(pattern),
         Err(wrong) => {

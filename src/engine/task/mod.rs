@@ -25,6 +25,7 @@ pub use chain::{Outcome, Saved};
 pub use effect::{About, Effect, What};
 pub use map::{Action, EventMap, SchedulerId, Verb};
 
+use crate::engine::rule::{self, Rule};
 use crate::engine::watch::{Event, NodeId, Tree, events};
 use crate::parts::duration::Millis;
 use crate::parts::log::Level;
@@ -33,6 +34,7 @@ use crate::sys::clock::Tick;
 use crate::sys::inotify::Mask;
 use drain::Draining;
 use slab::{Key, Slab, State};
+use std::rc::Rc;
 use turns::Turns;
 
 /// A scheduler, as far as deciding goes.
@@ -58,6 +60,8 @@ pub struct Scheduler {
     pub on_failure: Option<SchedulerId>,
     /// The least level that anybody wants notes of.
     pub notes: Level,
+    /// Only paths count that one of these is for.
+    pub matching: Option<Rc<[Rule]>>,
 }
 
 /// What an event does to a task that runs.
@@ -73,6 +77,11 @@ pub enum OnBusy {
 }
 
 impl Scheduler {
+    /// Whether a path of this tree counts.
+    fn matches(&self, tree: &Tree, dir: NodeId, name: &[u8]) -> bool {
+        self.matching.as_ref().is_none_or(|rules| rule::apply(rules, &tree.path(dir, name)))
+    }
+
     fn key<'a>(&self, scheduler: SchedulerId, dir: NodeId, name: &'a [u8]) -> Key<'a> {
         Key { scheduler, single: self.singlejob, dir, name }
     }
@@ -92,6 +101,7 @@ impl Default for Scheduler {
             then: None,
             on_failure: None,
             notes: Level::Info,
+            matching: None,
         }
     }
 }
@@ -190,7 +200,7 @@ impl Tasks {
 
     fn schedule(&mut self, now: Tick, tree: &mut Tree, scheduler: SchedulerId, bit: Mask, event: &Event<'_>) {
         let Some(spec) = self.spec(scheduler) else { return };
-        if !(if event.is_dir { spec.dirs } else { spec.files }) {
+        if !(if event.is_dir { spec.dirs } else { spec.files }) || !spec.matches(tree, event.dir, event.name) {
             return;
         }
         let (due, key) = (spec.delay.after(now).0, spec.key(scheduler, event.dir, event.name));
@@ -322,7 +332,7 @@ impl Tasks {
             let matches = maps
                 .flat_map(|map| events::bits(mask).map(|bit| map.actions(bit)))
                 .any(|found| found.contains(&wanted));
-            if !matches {
+            if !matches || !self.spec(scheduler).is_some_and(|spec| spec.matches(tree, dir, name)) {
                 self.cancel_one(tree, at, What::NotMatched);
             }
         }

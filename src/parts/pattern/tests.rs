@@ -133,3 +133,36 @@ fn the_manuals_list_of_what_differs_from_python_is_right() {
         assert!(Pattern::new(text.as_bytes()).is_err(), "{text}");
     }
 }
+
+#[test]
+fn a_match_is_rewritten_as_pythons_sub_does() {
+    for (pattern, replacement, path, expected) in [
+        (r"^/src_path/(?P<path>.*)\.to_move$", r"/dst_path/\g<path>", "/src_path/a/b.to_move", "/dst_path/a/b"),
+        (r"^/src/(.*)/(.*)$", r"/dst/\2-\1", "/src/a/b", "/dst/b-a"),
+        (r"^/src/(a)?(b)", r"/\g<1>\g<2>\\", "/src/b", r"/b\"),
+        // What is left of the path behind the match is kept, as in Python.
+        (r"^/src", "/dst", "/src/a", "/dst/a"),
+        (r"^/(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)", r"\11\1", "/abcdefghijkl", "kal"),
+        (r"^/x(.*)$", r"\g<0>\1", "/x\n\u{e9}", "/x\n\u{e9}\n\u{e9}"),
+    ] {
+        let pattern = Pattern::new(pattern.as_bytes()).unwrap();
+        let replacement = rewrite::Replacement::new(&pattern, replacement.as_bytes()).unwrap();
+        let result = pattern.rewrite(path.as_bytes(), &replacement);
+        assert_eq!(result.as_deref(), Some(expected.as_bytes()), "{pattern:?}");
+        assert_eq!(pattern.rewrite(b"elsewhere", &replacement), None);
+    }
+    // Bytes that are no text come out as they went in.
+    let pattern = Pattern::new(b"^/s/(.*)$").unwrap();
+    let replacement = rewrite::Replacement::new(&pattern, b"/d\xfe/\\1").unwrap();
+    assert_eq!(pattern.rewrite(b"/s/\xff\xf4\x8f\xbd\x81", &replacement).unwrap(), b"/d\xfe/\xff\xf4\x8f\xbd\x81");
+    assert_eq!(replacement.literal(), b"/d\xfe/");
+}
+
+#[test]
+fn references_to_no_group_are_told() {
+    let pattern = Pattern::new(b"^/(?P<name>.*)$").unwrap();
+    let wrong = rewrite::Replacement::new(&pattern, br"/a\2/\g<nam>/\n").unwrap_err();
+    let spans: Vec<_> = wrong.iter().map(|unknown| unknown.span.clone()).collect();
+    assert_eq!(spans, [2..4, 5..12, 13..14]);
+    assert_eq!(wrong[1].help, "src_re has 1 groups, by name: name");
+}
