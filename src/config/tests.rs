@@ -1,6 +1,7 @@
 //! What the configuration means, and every way in which it can be wrong.
 
 use super::*;
+use crate::engine::rule::{Access, Action as Does};
 use crate::engine::task::{Action, Verb};
 use crate::engine::watch::WatchPath;
 use crate::jobs::command::Line;
@@ -125,7 +126,9 @@ fn wrong_values_are_errors_at_the_value() {
         ("cmd = x\nfiles = no", "1:1: error: neither files nor directories count"),
         ("cmd = x\ndelay = 1\ndelay = 2", "4:1: error: \"delay\" stands here a second time"),
         ("cmd = x\ndealy = 1", "3:1: error: unknown key \"dealy\" in [scheduler]"),
-        ("cmd = x\nrules = y", "3:1: error: unknown key \"rules\" in [scheduler]"),
+        ("cmd = x\nrules = y", "3:1: error: a scheduler has one job, and cmd is here too"),
+        ("rules = y", "2:9: error: there is no [rule y]"),
+        ("rules = y\nuser = 0", "3:1: error: user is for cmd and exec"),
         ("cmd = x\nlogname = a b", "3:11: error: \"a b\" cannot be the value of \"logname\""),
         ("cmd = x\0y", "2:8: error: a NUL byte can stand in no value"),
         ("exec = \"\" x", "2:8: error: the program's name is empty"),
@@ -144,6 +147,87 @@ fn wrong_values_are_errors_at_the_value() {
         let found = complaints(&with_scheduler(line));
         assert!(found.iter().any(|complaint| complaint == expected), "{line}: {found:?}");
     }
+}
+
+/// A rule `r`, of which `lines` are the last, that a watch of /w calls.
+fn with_rule(lines: &str) -> String {
+    format!(
+        "[scheduler a]\nrules = r\n[event_map m]\nIN_CREATE = a\n[watch w]\npath = /w\nevent_map = m\nrec = yes\n\
+         [rule r]\n{lines}\n"
+    )
+}
+
+#[test]
+fn wrong_rules_are_errors_at_the_value() {
+    const MOVE: &str = "action = move\nsrc_re = ^/w/(?P<path>.*)$\n";
+    for (lines, expected) in [
+        ("src_re = ^/w/.*$".to_owned(), "9:1: error: [rule r] has no action"),
+        ("action = mvoe\nsrc_re = ^/w/.*$".to_owned(), "10:10: error: \"mvoe\" cannot be the value of \"action\""),
+        ("action = delete".to_owned(), "9:1: error: [rule r] has no src_re"),
+        ("action = delete\nsrc_re = (".to_owned(), "11:10: error: no pattern: found open group without closing ')'"),
+        ("action = delete\nsrc_re = a\ndst_re = b".to_owned(), "12:1: error: dst_re is for action = move and copy"),
+        ("action = none\nsrc_re = a\nrec = yes".to_owned(), "12:1: error: rec is for action = delete"),
+        (MOVE.to_owned(), "9:1: error: [rule r] has no dst_re"),
+        (format!("{MOVE}dst_re = /d/\\g<pth>"), "12:13: error: this refers to no group of src_re"),
+        (format!("{MOVE}dst_re = d/\\1"), "12:10: error: a destination's path begins with /"),
+        (
+            format!("{MOVE}dst_re = /d/\\1\nfilemode = 0999"),
+            "13:12: error: \"0999\" cannot be the value of \"filemode\"",
+        ),
+        (format!("{MOVE}dst_re = /d/\\1\nuser = nobody"), "13:8: error: \"nobody\" cannot be the value of \"user\""),
+        (
+            format!("{MOVE}dst_re = /d/\\1\ngroup = nogroup"),
+            "13:9: error: \"nogroup\" cannot be the value of \"group\"",
+        ),
+        (format!("{MOVE}dst_re = /d/\\1\nrec = yes"), "13:1: error: rec is for action = delete"),
+        (
+            "action = move\nsrc_re = ^/w/a\ndst_re = /d/b".to_owned(),
+            "11:10: warning: src_re may match only the beginning of a path",
+        ),
+        (
+            format!("{MOVE}dst_re = /w/done/\\1"),
+            "2:9: warning: a rule's destination lies in [watch w], which calls these rules",
+        ),
+    ] {
+        let found = complaints(&with_rule(&lines));
+        assert!(found.iter().any(|complaint| complaint == expected), "{lines}: {found:?}");
+    }
+    assert_eq!(complaints(&with_rule(&format!("{MOVE}dst_re = /d/\\g<path>"))), [""; 0]);
+}
+
+#[test]
+fn rules_arrive_with_all_their_values() {
+    let config = good(&with_rule(
+        "action = copy\nsrc_re = ^/w/(.*)$\ndst_re = /d/x\\1\nauto_create = yes\noverride = yes\nhardlinks = yes\n\
+         filemode = 0o640\ndirmode = 2755\nuser = 7\ngroup = 8\n\
+         [rule s]\naction = delete\nrec = yes\nsrc_re = a\n[rule n]\naction = none\nsrc_re = b\n\
+         [scheduler next]\nrules = n , s",
+    ));
+    let [a, next] = &config.schedulers[..] else { panic!() };
+    let rules = a.rules.matching.as_deref().unwrap();
+    let Does::Copy(destination) = &rules[0].action else { panic!("{rules:?}") };
+    let access = Access { filemode: Some(0o640), dirmode: Some(0o2755), uid: Some(7), gid: Some(8) };
+    assert_eq!((destination.access, destination.to.literal()), (access, &b"/d/x"[..]));
+    assert!(destination.auto_create && destination.replace && destination.hardlinks);
+    let names: Vec<_> =
+        next.rules.matching.as_deref().unwrap().iter().map(|rule| (&rule.name[..], &rule.action)).collect();
+    assert_eq!(names, [("n", &Does::Nothing), ("s", &Does::Delete { rec: true })]);
+}
+
+/// Below which paths a scheduler's rules may work: its watches', and where those move to that hand on to it.
+#[test]
+fn roots_come_from_watches_and_from_whoever_hands_on() {
+    let config = good(
+        "[rule r]\naction = move\nsrc_re = ^/w/(.*)$\ndst_re = /d/\\1\n[scheduler a]\nrules = r\nthen = b\non_failure = c\n\
+         [scheduler b]\ncmd = x\nthen = c\n[scheduler c]\ncmd = y\n[event_map m]\nIN_CREATE = a\nIN_MODIFY = cancel c\n\
+         [watch w]\npath = /w/*/x\npath = /v\nevent_map = m\n",
+    );
+    let roots = |at: usize| -> Vec<&str> {
+        config.schedulers[at].roots.iter().map(|root| std::str::from_utf8(root).unwrap()).collect()
+    };
+    assert_eq!(roots(0), ["/w", "/v"]);
+    assert_eq!(roots(1), ["/d", "/v", "/w"]);
+    assert_eq!(roots(2), ["/d", "/v", "/w"]);
 }
 
 #[test]

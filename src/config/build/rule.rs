@@ -60,12 +60,7 @@ fn refuse_others(verb: Verb, reader: &mut Reader<'_>) {
     }
 }
 
-fn destination(
-    section: &Section,
-    src: &Pattern,
-    accounts: &Accounts,
-    reader: &mut Reader<'_>,
-) -> Option<Destination> {
+fn destination(section: &Section, src: &Pattern, accounts: &Accounts, reader: &mut Reader<'_>) -> Option<Destination> {
     let Some(entry) = reader.entry("dst_re") else {
         let help = r"add dst_re = /PATH/\1, with the groups of src_re";
         reader.section_error(format!("[rule {}] has no dst_re", section.name), help);

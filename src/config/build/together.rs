@@ -126,7 +126,8 @@ pub(super) fn warn_of_destinations(
     for (at, (section, scheduler)) in chosen.iter().enumerate() {
         for watch in watches.iter().filter(|watch| leads_to(watch, maps, at)) {
             let covers = |root: &Vec<u8>| {
-                let below = |base: &[u8]| root.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest[0] == b'/');
+                let below =
+                    |base: &[u8]| root.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest[0] == b'/');
                 watch.paths.iter().any(|path| below(&path.base) && (watch.rec || watch.auto_add || *root == path.base))
             };
             if destinations(scheduler).filter_map(plan::root_of).any(|root| covers(&root) && !watch.excludes(&root)) {

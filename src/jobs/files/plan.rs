@@ -103,8 +103,9 @@ impl FileJob {
             Some(root) => Place::below(&root, &to),
             None => Place::below_any(roots, &to),
         };
-        let untrusted =
-            || format!("the destination {} is neither below dst_re's first directories nor below the watch", Escaped(&to));
+        let untrusted = || {
+            format!("the destination {} is neither below dst_re's first directories nor below the watch", Escaped(&to))
+        };
         let target = Some(target.ok_or_else(untrusted)?);
         let (auto_create, replace, hardlinks) = (destination.auto_create, destination.replace, destination.hardlinks);
         Ok(FileJob { verb, source, target, auto_create, replace, hardlinks, access: destination.access })
@@ -169,7 +170,9 @@ impl FileJob {
         };
         let flags = text(1)?.as_bytes();
         let flag = |at: usize| flags.get(at) == Some(&b'1');
-        let number = |at: usize| Some(text(at)?).map(|word| if word.is_empty() { Ok(None) } else { word.parse().map(Some) })?.ok();
+        let number = |at: usize| {
+            Some(text(at)?).map(|word| if word.is_empty() { Ok(None) } else { word.parse().map(Some) })?.ok()
+        };
         let access = Access { filemode: number(2)?, dirmode: number(3)?, uid: number(4)?, gid: number(5)? };
         let place = |at: usize| Some(Place { root: fields.get(at)?.to_vec(), below: fields.get(at + 1)?.to_vec() });
         let (auto_create, replace, hardlinks) = (flag(0), flag(1), flag(2));

@@ -138,3 +138,27 @@ fn results_are_handed_on_with_the_event_and_the_old_path() {
     let about = &rig.running[0].1;
     assert_eq!((about.scheduler, about.source.as_deref()), (2, None), "a failure hands on the event's path");
 }
+
+/// A path that no rule is for is not scheduled, nor one that a rule leaves alone; and it is matched again at a new path.
+#[test]
+fn only_what_a_rule_is_for_is_scheduled() {
+    use crate::engine::rule::{Action as Does, Rule};
+    use crate::parts::pattern::Pattern;
+    let rule = |src: &str, action| Rule { name: src.to_owned(), src: Pattern::new(src.as_bytes()).unwrap(), action };
+    let rules = [rule("^/d/no.*$", Does::Nothing), rule("^/d/(sub/)?[^/]*$", Does::Delete { rec: false })];
+    let matching = Some(std::rc::Rc::from(rules));
+    let mut rig = Rig::new(vec![Scheduler { matching, ..scheduler(DELAY) }], vec![map()], 4);
+    assert_eq!(rig.event(Mask::CLOSE_WRITE, "/d/yes"), [What::Scheduled(Millis(DELAY))]);
+    assert_eq!(rig.event(Mask::CLOSE_WRITE, "/d/nobody"), []);
+    assert_eq!(rig.event(Mask::CLOSE_WRITE, "/d/e/deep"), []);
+    assert_eq!(rig.pass(DELAY + 1), ["/d/yes"]);
+    rig.finish();
+    let d = rig.node("/d");
+    let sub = rig.tree.child_or_new(d, b"sub").unwrap();
+    assert_eq!(rig.event(Mask::CLOSE_WRITE, "/d/sub/yes"), [What::Scheduled(Millis(DELAY))]);
+    rig.tasks.match_again(&mut rig.tree, sub, b"yes", &[0]);
+    assert_eq!(rig.take(), []);
+    assert!(rig.tree.rename(sub, d, b"other"));
+    rig.tasks.match_again(&mut rig.tree, sub, b"yes", &[0]);
+    assert_eq!(rig.take(), [What::NotMatched]);
+}
