@@ -15,9 +15,10 @@ fn config(daemon: &str, scheduler: &str) -> String {
     )
 }
 
-/// The same with commands that last until there is a file `go`.
+/// The same with commands that last until there is a file `go`, or no scratch directory any more.
 fn holding(daemon: &str, scheduler: &str) -> String {
-    config(daemon, scheduler).replace("@DIR/ran", "@DIR/ran; until [ -e @DIR/go ]; do sleep 0.02; done")
+    let hold = "@DIR/ran; while [ -d @DIR ] && [ ! -e @DIR/go ]; do sleep 0.02; done";
+    config(daemon, scheduler).replace("@DIR/ran", hold)
 }
 
 fn pending(scratch: &Scratch) -> String {

@@ -46,6 +46,9 @@ pub struct Child {
     pub doing: Doing,
 }
 
+/// What was begun for a task; the error is in words.
+type Begun = Result<(Pid, Doing), String>;
+
 /// What a child is there for.
 pub enum Doing {
     /// It is a command.
@@ -133,12 +136,7 @@ impl Daemon {
         }
     }
 
-    fn start_command(
-        &mut self,
-        command: &Command,
-        scheduler: &Rc<Scheduler>,
-        about: &About,
-    ) -> Result<(Pid, Doing), String> {
+    fn start_command(&mut self, command: &Command, scheduler: &Rc<Scheduler>, about: &About) -> Begun {
         let pid = self.spawn(command, scheduler, about).map_err(|errno| {
             let no_proc = command.user.is_some() && errno == Errno::ENOENT;
             let hint = if no_proc { " (another user's command needs /proc)" } else { "" };
