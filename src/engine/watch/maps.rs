@@ -1,6 +1,7 @@
 //! Which event maps an event concerns: those of the watches of its directory, but for what they exclude, and those of files.
 
 use super::set::Set;
+use super::tree::Presence;
 use super::{Event, MapId, NodeId, RootId, Sink, Watch, Watches};
 use crate::sys::inotify::Mask;
 
@@ -92,10 +93,19 @@ impl Watches {
         }
     }
 
-    /// The maps of what hangs on a lost or renamed directory.
+    /// The maps of what hangs on a lost or renamed directory. A configured path that is gone is served by its parent by
+    /// then.
     pub fn maps_at(&self, dir: NodeId, name: &[u8], is_dir: bool) -> Vec<MapId> {
         let (of_dir, of_file) = self.maps_for(dir, name, is_dir, false);
-        [of_dir, of_file].concat()
+        let is_gone = self.tree.presence(dir) == Presence::Anchor && self.tree.wd(dir).is_none();
+        let above = self.tree.parent(dir).filter(|_| is_gone).map(|parent| self.set_of(parent));
+        let of_path = above.map(|set| {
+            let own = set.roots.files.iter().filter(|id| self.is_at(**id, dir));
+            let goes_below = |id: &&RootId| self.spec(**id).is_some_and(|watch| watch.rec || watch.auto_add);
+            let all = own.chain(set.roots.dirs.iter().filter(goes_below)).copied();
+            self.maps_of_roots(set, all, dir, name, false)
+        });
+        each_once([of_dir, of_file, of_path.unwrap_or_default()].into_iter().flatten())
     }
 }
 

@@ -73,9 +73,9 @@ impl Watches {
         }
         if !self.is_in_doubt() {
             self.finish_recovery();
-            self.reloaded();
             self.started = true;
             self.scans = Vec::new();
+            self.reloaded();
         }
         None
     }
@@ -137,7 +137,7 @@ impl Watches {
             }
             return;
         }
-        let is_unknown = || self.tree.child(node, found.name).is_none();
+        let is_unknown = || !self.tree.child(node, found.name).is_some_and(|known| self.is_known(known));
         match scan {
             Scan::None | Scan::Watch => {}
             Scan::First | Scan::Return | Scan::Report => {
@@ -160,6 +160,12 @@ impl Watches {
                 self.directory_found(node, found.name, scan);
             }
         }
+    }
+
+    /// Whether it is in the tree for more than the sake of tasks, and of a path that is waited for.
+    fn is_known(&self, node: NodeId) -> bool {
+        let is_on_the_way = self.tree.presence(node) == Presence::Anchor && self.tree.certain_wd(node).is_some();
+        is_on_the_way || self.serves(node)
     }
 
     fn directory_appeared(&mut self, parent: NodeId, found: Found<'_>, sink: Sink<'_>) {
@@ -240,6 +246,12 @@ impl Watches {
         self.started && !self.reloading
     }
 
+    /// The same of a single path: those that are not new come back even while a new configuration's are met.
+    fn has_come_back(&self, id: RootId) -> bool {
+        let is_new = self.roots.get(usize::from(id)).is_some_and(|root| root.is_new);
+        self.started && !(self.reloading && is_new)
+    }
+
     /// What a directory of this name serves for its parent's sake: the watches that also want the directories in it,
     /// those found at the start or those that appear; and patterns that it matches.
     pub(super) fn inherited(&self, parent: NodeId, name: &[u8], scan: Scan) -> Roots {
@@ -249,7 +261,8 @@ impl Watches {
         let wants = |id: &RootId| {
             included(*id).is_some_and(|watch| match scan {
                 Scan::Report => watch.auto_add,
-                Scan::Return => (watch.rec || (watch.auto_add && self.is_a_return())) && self.replays(*id),
+                Scan::Return if watch.rec && watch.auto_add => true,
+                Scan::Return => (watch.rec || (watch.auto_add && self.has_come_back(*id))) && self.replays(*id),
                 Scan::None | Scan::Watch | Scan::List | Scan::First | Scan::Recent => watch.rec,
             })
         };
@@ -263,6 +276,7 @@ impl Watches {
     /// Events are lost: everything is looked at again.
     pub(super) fn recover(&mut self) {
         self.recovering = true;
+        self.recovers_again = self.reloading;
         self.tree.forget_met();
         // Before all has been scanned once, an unknown directory is not new, and what is there is still to be told.
         let scan = if self.is_a_return() { Scan::Recent } else { Scan::Return };
@@ -281,7 +295,11 @@ impl Watches {
             // Also those below a directory that is lost: they may have left it before. Who is still aside was met, if at
             // all, before another took its place.
             let (is_met, presence) = (self.tree.is_met(node), self.tree.presence(node));
-            if presence == Presence::Aside || (presence == Presence::Here && !is_met) {
+            if presence == Presence::Deleted && self.tree.wd(node).is_some() {
+                // Its IN_IGNORED may be among what was lost.
+                self.leaving.push(node);
+            }
+            if presence == Presence::Aside || (presence == Presence::Here && !is_met && self.is_known(node)) {
                 self.gone_unseen(node);
             }
         }
