@@ -30,7 +30,7 @@ use crate::sys::Errno;
 use crate::sys::fs::Kind;
 use crate::sys::inotify::{Mask, Record, Wd};
 use binding::Doubt;
-use maps::{each_once, is_temporary};
+use maps::{Whose, each_once, is_temporary};
 use moves::Moves;
 use set::Sets;
 use shut::Denied;
@@ -372,7 +372,7 @@ impl Watches {
                 .is_some_and(|parent| self.tree.wd(parent).is_some() && self.set_of(parent).maps == self.maps(node));
         if !told && !self.has_left(node) {
             let name = self.tree.name(node).to_vec();
-            let maps = self.maps_in(self.tree.set(node), parent.unwrap_or(ROOT), &name, false);
+            let maps = self.maps_in(self.tree.set(node), parent.unwrap_or(ROOT), &name, Whose::All);
             let event = Event {
                 mask: record.mask,
                 dir: parent.unwrap_or(ROOT),

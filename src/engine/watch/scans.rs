@@ -4,7 +4,7 @@
 //! After an overflow every directory is watched again, top down: a watch descriptor that is known tells that its
 //! directory was renamed to here unseen, and its node moves; nodes that are not met are lost.
 
-use super::maps::is_temporary;
+use super::maps::{Whose, is_temporary};
 use super::tree::Presence;
 use super::{Aftermath, Event, Found, NodeId, ROOT, RootId, Roots, Scan, Sink, Watches};
 use crate::sys::fs::Kind;
@@ -176,19 +176,24 @@ impl Watches {
     /// What the kernel would have told: IN_CREATE, then IN_CLOSE_WRITE of a file that nobody writes to any more. What has
     /// been there for long, at the first scan or a return, concerns only those watches that want to know it.
     fn deliver_found(&mut self, dir: NodeId, scan: Scan, found: Found<'_>, sink: Sink<'_>) {
-        // Of what a new configuration asks for, nothing has been lost.
+        // Of what a new configuration asks for, nothing has been lost to those that are not new.
         let nothing_lost = self.reloading && !self.recovering;
-        let old = scan == Scan::First || (scan == Scan::Return && (!found.recent || nothing_lost));
-        if old && !self.set_of(dir).existing {
+        let whose = match scan {
+            Scan::First => Whose::Existing,
+            Scan::Return if !found.recent => Whose::Existing,
+            Scan::Return if nothing_lost => Whose::New,
+            Scan::None | Scan::Watch | Scan::List | Scan::Return | Scan::Recent | Scan::Report => Whose::All,
+        };
+        if whose == Whose::Existing && !self.set_of(dir).existing {
             return;
         }
         let (is_dir, closed) = (found.kind == Kind::Directory, found.kind == Kind::File && !found.written_to);
         let created = if is_dir { Mask::CREATE.with(Mask::ISDIR) } else { Mask::CREATE };
         let name = found.name;
         for mask in [created].into_iter().chain(closed.then_some(Mask::CLOSE_WRITE)) {
-            if old {
+            if whose != Whose::All {
                 self.deliver_departure_from(dir, name, sink);
-                let maps = self.maps_for(dir, name, is_dir, true);
+                let maps = self.maps_for(dir, name, is_dir, whose);
                 let event = Event { mask, dir, name, is_dir, below: true, maps: &[], source: None, from_scan: true };
                 self.deliver_to(maps, event, sink);
             } else {
@@ -202,7 +207,7 @@ impl Watches {
     pub fn vanished(&mut self, dir: NodeId, name: &[u8], is_dir: bool, sink: Sink<'_>) {
         self.deliver_departure_from(dir, name, sink);
         let mask = if is_dir { Mask::DELETE.with(Mask::ISDIR) } else { Mask::DELETE };
-        let maps = self.maps_for(dir, name, is_dir, false);
+        let maps = self.maps_for(dir, name, is_dir, Whose::All);
         let event = Event { mask, dir, name, is_dir, below: false, maps: &[], source: None, from_scan: true };
         self.deliver_to(maps, event, sink);
     }

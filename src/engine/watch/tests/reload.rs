@@ -175,3 +175,13 @@ fn a_directory_that_arrives_where_it_was_met_is_looked_at_for_changed_watches() 
     assert_eq!(rig.node("/s/b"), Some(a));
     assert_eq!(rig.watches.tree().scan(a), Scan::Return);
 }
+
+/// It may have changed after the new configuration began and before its directory was watched for that.
+#[test]
+fn what_changed_just_now_is_told_to_new_watches_only() {
+    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[]);
+    let two = Watch { name: "two".to_owned(), ..watch("/s", 1, true, true) };
+    rig.watches.reconfigure(&[watch("/s", 0, true, true), two], Mask::CLOSE_WRITE);
+    let seen = rig.scan(|path| if path == "/s" { &["f"] } else { &[] });
+    assert_eq!(seen, [new_names(Mask::CREATE, "/s/f", 1), new_names(Mask::CLOSE_WRITE, "/s/f", 1)]);
+}
