@@ -64,7 +64,8 @@ fn grow(directories: usize, fans: &[usize]) -> [f64; 3] {
     let mut random = fastrand::Rng::with_seed(7);
     let (mut met, mut names, mut wd) = (1, 0, 0);
     let (paths, depth_of_root) = (vec![b"/srv/tree"[..].into()], 2);
-    let watch = [Watch { paths, map: 0, rec: true, auto_add: true, existing: false, exclude: Vec::new() }];
+    let watch =
+        [Watch { name: String::new(), paths, map: 0, rec: true, auto_add: true, existing: false, exclude: Vec::new() }];
     let no_events = &mut |_: &mut Tree, _: &Event<'_>| {};
     let before = counting::live();
     counting::forget_peak();

@@ -100,6 +100,11 @@ impl Config {
         Rules { schedulers, maps: self.maps.clone(), max_jobs: self.max_jobs }
     }
 
+    /// Whether somebody wants to know of every event.
+    pub fn is_traced(&self) -> bool {
+        self.level == Level::Debug
+    }
+
     /// The same with every level at DEBUG.
     pub fn debugging(mut self) -> Config {
         self.logs = self.logs.debugging();

@@ -159,7 +159,7 @@ impl Daemon {
         let watches = Watches::new(&config.watches, used, random::seed());
         let tasks = Tasks::new(config.rules(), random::seed(), now);
         Ok(Daemon {
-            engine: Engine::new(watches, tasks, config.level == Level::Debug),
+            engine: Engine::new(watches, tasks, config.is_traced()),
             config,
             origin,
             reload_asked: false,

@@ -60,7 +60,7 @@ impl Daemon {
             let new = config.schedulers.iter().position(|scheduler| scheduler.name == *name)?;
             SchedulerId::try_from(new).ok()
         };
-        self.engine.reconfigure(&config.watches, config.rules(), &number);
+        self.engine.reconfigure(&config.watches, config.rules(), &number, config.is_traced());
         // These still name schedulers by their old numbers.
         self.perform_effects();
         self.config = config;

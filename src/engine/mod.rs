@@ -110,7 +110,9 @@ impl Engine {
         watches: &[Watch],
         rules: Rules,
         number: &dyn Fn(SchedulerId) -> Option<SchedulerId>,
+        traced: bool,
     ) {
+        self.traced = traced;
         let used = rules.maps.iter().fold(Mask::default(), |used, map| used.with(map.used()));
         self.tasks.reconfigure(rules, number, self.watches.tree_mut(), &mut self.effects);
         self.watches.reconfigure(watches, used);

@@ -30,6 +30,7 @@ impl Rig {
         };
         let exclude: Vec<Pattern> = exclude.iter().map(|text| Pattern::new(text.as_bytes()).unwrap()).collect();
         let watch = |path: &[u8], map| Watch {
+            name: String::new(),
             paths: vec![path.into()],
             map,
             rec: true,

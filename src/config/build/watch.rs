@@ -35,6 +35,7 @@ pub(super) fn watch(section: &Section, maps: &[&str], complaints: &mut Vec<Diagn
         exclude.extend(pattern(entry, &mut reader));
     }
     Watch {
+        name: section.name.clone(),
         paths,
         exclude,
         existing: reader.value("existing", a_boolean).unwrap_or(false),

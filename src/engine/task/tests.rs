@@ -675,3 +675,26 @@ fn turns_and_limits_survive_a_new_configuration() {
     rig.finish();
     assert_eq!(rig.pass(0), ["/d/c"]);
 }
+
+/// What has been looked for and is not there was a file; a directory that has its name now keeps its task.
+#[test]
+fn what_is_missed_cancels_nothing_of_another_kind() {
+    let mut rig = Rig::new(vec![Scheduler { dirs: true, ..scheduler(DELAY) }], vec![map()], 9);
+    rig.event_in(Mask::CREATE, "/d/x", true, &[0]);
+    let dir = rig.node("/d");
+    let missed = |is_dir| Event {
+        mask: Mask::DELETE,
+        dir,
+        name: b"x",
+        is_dir,
+        below: false,
+        maps: &[0],
+        source: None,
+        from_scan: true,
+    };
+    let mut effects = Vec::new();
+    rig.tasks.event(Tick(rig.now), &mut rig.tree, &missed(false), &mut effects);
+    assert_eq!((rig.tasks.len(), effects.len()), (1, 0));
+    rig.tasks.event(Tick(rig.now), &mut rig.tree, &missed(true), &mut effects);
+    assert_eq!((rig.tasks.len(), effects.len()), (0, 1));
+}

@@ -40,7 +40,7 @@ impl Watches {
         if matches!(scan, Scan::List | Scan::Report) && !self.recovering {
             // What is known below may have gone on already, unread: the listing will not meet it.
             for child in self.tree.children(node) {
-                if matches!(self.tree.presence(child), Presence::Here | Presence::Aside) {
+                if matches!(self.tree.presence(child), Presence::Here | Presence::Aside) && self.serves(child) {
                     self.want(child, scan);
                 }
             }
@@ -65,7 +65,9 @@ impl Watches {
         let holders = self.tree.by_wd(wd).filter(|other| elsewhere(*other) && !self.is_same(*other, node));
         let holders: Vec<NodeId> = holders.filter(|other| !self.moved_unseen(*other, node)).collect();
         let contradicts = known.is_some_and(|known| known != wd) || !holders.is_empty();
-        let on_its_way = |other: &NodeId| self.has_held_of(*other) || !self.tree.path_is_known(*other);
+        // Who is set aside without a departure has lost its records: none will say where it is.
+        let is_awaited = |other: NodeId| self.has_departures() && !self.tree.path_is_known(other);
+        let on_its_way = |other: &NodeId| self.has_held_of(*other) || is_awaited(*other);
         if self.has_held_of(node) || holders.iter().any(on_its_way) {
             // Records that are kept back are as good as unread.
             false
@@ -143,6 +145,11 @@ impl Watches {
                 place = self.takes_place(other, place, scan);
             }
             // Any other is the same directory by another way: a bind mount.
+        }
+        if self.tree.is_lost(place) {
+            // Nobody wants it there.
+            self.stale.push(wd);
+            return place;
         }
         let before = self.tree.wd(place);
         if before.is_some_and(|before| before != wd) {
@@ -223,6 +230,7 @@ impl Watches {
     /// Another directory is in this one's place. What was below the old one is lost.
     fn replaced(&mut self, node: NodeId, scan: Scan) {
         self.stale.extend(self.tree.wd(node));
+        self.roots.iter_mut().filter(|root| root.node == node).for_each(|root| root.replays = true);
         self.lose_below(node, Mask::DELETE);
         self.put_in_doubt(node);
         if self.tree.presence(node) != Presence::Anchor && scan < Scan::Report {

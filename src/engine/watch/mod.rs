@@ -30,7 +30,7 @@ use crate::sys::Errno;
 use crate::sys::fs::Kind;
 use crate::sys::inotify::{Mask, Record, Wd};
 use binding::Doubt;
-use maps::{each_once, is_temporary};
+use maps::{Whose, each_once, is_temporary};
 use moves::Moves;
 use set::Sets;
 use shut::Denied;
@@ -54,6 +54,8 @@ impl From<&[u8]> for WatchPath {
 /// A watch of the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Watch {
+    /// By which it is known again in another configuration.
+    pub name: String,
     /// To directories or files.
     pub paths: Vec<WatchPath>,
     /// Its event map.
@@ -136,6 +138,8 @@ struct Root {
     globs: Vec<Glob>,
     /// What is there already when it is scanned is told, to those watches that want to know it.
     replays: bool,
+    /// The last configuration has brought it.
+    is_new: bool,
 }
 
 /// A configured path, or a directory on its way, that is waited for.
@@ -194,6 +198,8 @@ pub struct Watches {
     recovering: bool,
     /// What a new configuration asks for is being scanned.
     reloading: bool,
+    /// Events were lost meanwhile.
+    recovers_again: bool,
 }
 
 impl Watches {
@@ -222,6 +228,7 @@ impl Watches {
             started: false,
             recovering: false,
             reloading: false,
+            recovers_again: false,
         };
         for (number, watch) in watches.iter().enumerate() {
             for path in &watch.paths {
@@ -365,7 +372,7 @@ impl Watches {
                 .is_some_and(|parent| self.tree.wd(parent).is_some() && self.set_of(parent).maps == self.maps(node));
         if !told && !self.has_left(node) {
             let name = self.tree.name(node).to_vec();
-            let maps = self.maps_in(self.tree.set(node), parent.unwrap_or(ROOT), &name, false);
+            let maps = self.maps_in(self.tree.set(node), parent.unwrap_or(ROOT), &name, Whose::All);
             let event = Event {
                 mask: record.mask,
                 dir: parent.unwrap_or(ROOT),

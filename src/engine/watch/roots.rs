@@ -20,7 +20,7 @@ impl Watches {
         let node = way.last().copied()?;
         let at = free.unwrap_or(self.roots.len());
         let id = RootId::try_from(at).ok()?;
-        let root = Root { node, watch, globs: path.globs.clone(), replays: true };
+        let root = Root { node, watch, globs: path.globs.clone(), replays: true, is_new: true };
         match self.roots.get_mut(at) {
             Some(place) => *place = root,
             None => self.roots.push(root),
@@ -125,7 +125,7 @@ impl Watches {
     }
 
     /// Whether this configured path leads to this node.
-    fn is_at(&self, id: RootId, node: NodeId) -> bool {
+    pub(super) fn is_at(&self, id: RootId, node: NodeId) -> bool {
         self.roots.get(usize::from(id)).is_some_and(|root| root.node == node)
     }
 
@@ -135,13 +135,19 @@ impl Watches {
         let mut here = self.set_of(node).roots.clone();
         let own: Vec<RootId> = here.dirs.iter().copied().filter(|id| self.is_at(*id, node)).collect();
         let existing = own.iter().filter_map(|id| self.spec(*id)).any(|watch| watch.existing);
+        let scan = match (self.started, self.reloading) {
+            (false, _) if existing => Scan::First,
+            // What is there concerns the new ones among them.
+            (true, true) if !own.is_empty() => Scan::Return,
+            (true | false, true | false) => Scan::Watch,
+        };
         here.dirs.clear();
         self.assign(node, here);
         let mut above = self.set_of(parent).roots.clone();
         above.files.extend(own);
         self.assign(parent, above);
         // Its mask is another one now; and the file may be there.
-        self.want(parent, if existing && !self.started { Scan::First } else { Scan::Watch });
+        self.want(parent, scan);
     }
 
     /// What its parent served is a directory now.
@@ -167,6 +173,7 @@ impl Watches {
     /// The user is told of a configured path once.
     pub(super) fn is_missing(&mut self, node: NodeId) -> Option<Trouble> {
         self.directory_is_gone(node, Mask::DELETE);
+        self.serve_by_parent(node);
         self.roots.iter_mut().filter(|root| root.node == node).for_each(|root| root.replays = true);
         let is_root = self.roots.iter().any(|root| root.node == node);
         match self.missing.iter_mut().find(|missing| missing.node == node) {
@@ -175,7 +182,6 @@ impl Watches {
                 self.missing.push(Missing { node, told: false });
                 self.want(node, Scan::Watch);
                 self.tree.parent(node).into_iter().for_each(|parent| self.want(parent, Scan::Watch));
-                self.serve_by_parent(node);
                 None
             }
         }

@@ -1,5 +1,7 @@
 //! Records and listings as no kernel needs to send them, against the tree and the events that come out.
 
+mod reload;
+
 use super::*;
 use crate::sys::clock::Tick;
 use crate::sys::inotify::Record;
@@ -13,7 +15,8 @@ struct Rig {
 }
 
 fn watch(path: &str, map: MapId, rec: bool, auto_add: bool) -> Watch {
-    Watch { paths: vec![path.as_bytes().into()], map, rec, auto_add, existing: false, exclude: Vec::new() }
+    let paths = vec![path.as_bytes().into()];
+    Watch { name: path.to_owned(), paths, map, rec, auto_add, existing: false, exclude: Vec::new() }
 }
 
 type Seen = Vec<(Mask, String, Vec<MapId>)>;

@@ -60,6 +60,8 @@ pub enum Op {
     Remove(String),
     Rename(String, String),
     Exchange(String, String),
+    /// Asks the daemon to take the configuration of this number.
+    Reload(usize),
 }
 
 impl Disk {
@@ -248,6 +250,7 @@ impl Disk {
                 self.owe(dir, mask, 0, &name);
                 self.due.push_back(Due::Gone { of: inode });
             }
+            Op::Reload(_) => {}
             Op::Rename(from, to) => self.rename((from, to), split(from), split(to), false)?,
             Op::Exchange(from, to) => self.rename((from, to), split(from), split(to), true)?,
         }
