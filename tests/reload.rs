@@ -151,10 +151,11 @@ fn there_is_no_gap() {
     let written = writer.join().unwrap();
     let complete = comes_true(Duration::from_secs(30), || scheduled(&daemon.log()).is_superset(&written));
     let met = scheduled(&daemon.log());
-    println!("{} files while the configuration changed {reloads} times", written.len());
+    // An overflow loses no file either.
+    let overflows = daemon.log().matches("overflowed").count();
+    println!("{} files while the configuration changed {reloads} times, {overflows} overflows", written.len());
     assert!(complete, "missed: {:?}", written.difference(&met).take(5).collect::<Vec<_>>());
     assert!(reloads >= 2, "{reloads}");
-    assert!(!daemon.log().contains("overflowed"), "no event was lost on the way");
 }
 
 #[test]
