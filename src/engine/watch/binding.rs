@@ -68,13 +68,15 @@ impl Watches {
         // Who is set aside without a departure has lost its records: none will say where it is.
         let is_awaited = |other: NodeId| self.has_departures() && !self.tree.path_is_known(other);
         let on_its_way = |other: &NodeId| self.has_held_of(*other) || is_awaited(*other);
-        if self.has_held_of(node) || holders.iter().any(on_its_way) {
+        let waits = self.has_departures() || self.tree.presence(node) != Presence::Anchor;
+        if (waits && self.has_held_of(node)) || holders.iter().any(on_its_way) {
             // Records that are kept back are as good as unread.
             false
         } else if contradicts {
             self.is_confirmed(node, Some(wd), in_sync)
         } else {
-            in_sync || self.tree.wd(node) == Some(wd)
+            // One that is still to be looked at again has not been read for since.
+            in_sync || (self.tree.wd(node) == Some(wd) && !self.tree.flag(node, Flag::Later))
         }
     }
 
@@ -135,9 +137,10 @@ impl Watches {
         let mut place = node;
         for other in holders {
             if self.tree.is_lost(other) {
-                // Whoever was lost does not hold it any more; the tasks that hang on it since are told.
+                // Whoever was lost does not hold it any more; the tasks that hang on it since are told, and what came
+                // below it since goes with it.
                 self.tree.set_wd(other, None);
-                self.aftermath.push(Aftermath::Lost(other, Mask::DELETE));
+                self.lose_below(other, Mask::DELETE);
                 self.forget_held(wd);
             } else if self.tree.flag(other, Flag::Provisional) {
                 self.tree.forget_provisional(other);
@@ -256,13 +259,15 @@ impl Watches {
         }
     }
 
-    /// All has been scanned: what came from below a directory whose path was in doubt can be told, if it has one.
+    /// What has been scanned may be all: what came from below a directory whose path was in doubt can be told, if it has
+    /// one. That waits for configured paths alone, for others may wait for what is told.
     pub fn all_scanned(&mut self, sink: Sink<'_>) {
-        if !(self.scans.is_empty() && self.later.is_empty() && self.listing.is_none()) {
-            return;
+        if self.scans.is_empty() && self.later.is_empty() && self.listing.is_none() {
+            self.forget_old_paths();
         }
-        self.forget_old_paths();
-        if !self.in_doubt.is_empty() {
+        let waits = |node: &NodeId| self.follows_links(*node) && self.pending(*node) != Scan::None;
+        let mut pending = self.scans.iter().chain(self.later.iter().map(|(node, _)| node));
+        if !self.in_doubt.is_empty() && !pending.any(waits) {
             self.in_doubt.clear();
             self.replay(sink);
         }

@@ -145,6 +145,8 @@ struct Root {
 /// A configured path, or a directory on its way, that is waited for.
 struct Missing {
     node: NodeId,
+    /// The directory above is watched for it.
+    awaited: bool,
     /// The user knows.
     told: bool,
 }

@@ -26,9 +26,7 @@ impl Watches {
             let same = fresh.iter().position(|(number, path)| self.is_as_before(at, &watches[*number], path));
             match (same, self.roots.get_mut(at)) {
                 (Some(same), Some(root)) => {
-                    (root.watch, root.is_new) = (fresh.remove(same).0, false);
-                    // One that is not there comes back, if it comes.
-                    root.replays = self.tree.wd(root.node).is_none();
+                    (root.watch, root.replays, root.is_new) = (fresh.remove(same).0, false, false);
                 }
                 _ => ended.push(at),
             }

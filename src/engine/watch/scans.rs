@@ -90,15 +90,14 @@ impl Watches {
         self.tree.presence(node) == Presence::Anchor
     }
 
-    /// What is below a directory is gone, itself excepted.
+    /// What is below a directory is gone, itself excepted. Whatever is told of that, it may live elsewhere.
     pub(super) fn lose_below(&mut self, node: NodeId, mask: Mask) {
-        let lost = if mask.any(Mask::MOVED_FROM) { Presence::MovedOut } else { Presence::Deleted };
         let subtree = self.tree.subtree(node);
         for child in subtree.iter().copied().filter(|child| *child != node) {
             // Configured paths below are never lost, but what lies below them is.
             let above = self.tree.parent(child).map(|above| (above, self.tree.presence(above)));
             if above.is_some_and(|(above, presence)| above == node || presence == Presence::Anchor) {
-                self.tree.lose(child, lost);
+                self.tree.lose(child, Presence::MovedOut);
             }
         }
         self.leaving.extend(subtree);
@@ -117,7 +116,7 @@ impl Watches {
         match scan {
             Scan::None | Scan::Watch => false,
             Scan::List => self.was_renamed_among_excluded(node),
-            Scan::First => self.set_of(node).existing,
+            Scan::First => self.set_of(node).existing || self.was_renamed_among_excluded(node),
             Scan::Return | Scan::Recent | Scan::Report => true,
         }
     }
@@ -127,11 +126,11 @@ impl Watches {
         if is_temporary(found.name) {
             return;
         }
+        // What was excluded where it came from is new here.
+        let scan = if self.is_excluded_no_more(node, found.name) { Scan::Report } else { scan };
         if found.kind != Kind::Directory {
             match scan {
-                Scan::None | Scan::Watch => {}
-                Scan::List if !self.is_excluded_no_more(node, found.name) => {}
-                Scan::List => self.deliver_found(node, Scan::Report, found, sink),
+                Scan::None | Scan::Watch | Scan::List => {}
                 Scan::Recent if !found.recent => {}
                 Scan::First | Scan::Return | Scan::Recent | Scan::Report => self.deliver_found(node, scan, found, sink),
             }
@@ -144,7 +143,6 @@ impl Watches {
                 self.deliver_found(node, scan, found, sink);
                 self.directory_found(node, found.name, scan);
             }
-            // What was excluded where it came from is not here.
             Scan::List if is_unknown() => self.directory_appeared(node, found, sink),
             // Where all that were there would be known, an unknown one is new.
             Scan::Recent if is_unknown() => {

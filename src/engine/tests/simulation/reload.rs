@@ -156,7 +156,6 @@ pub struct Reloads {
     read_at: u64,
     /// What has changed since counts as recent.
     pub since: u64,
-    pub done: usize,
 }
 
 impl Reloads {
@@ -171,7 +170,6 @@ impl Reloads {
             ghosts: BTreeSet::new(),
             read_at: 0,
             since: 0,
-            done: 0,
         }
     }
 
@@ -254,6 +252,7 @@ impl Reloads {
             let has_schedulers = new.number((watch, false)).is_some();
             let is_new = new.watches[watch].is_some_and(|spec| spec.is_another(old.watches[watch]));
             let existing = new.watches[watch].is_some_and(|spec| spec.existing);
+            let existed = old.watches[watch].is_some_and(|spec| spec.existing);
             self.fresh[watch] = is_new;
             if !has_schedulers {
                 self.ghosts.retain(|(of, _)| *of != watch);
@@ -263,7 +262,9 @@ impl Reloads {
                 if !has_schedulers {
                     mark.may[watch] = false;
                 }
-                if is != Cover::Must {
+                // What has come with a configured path, and is not read yet, is met by the new one's word.
+                let came = mark.moved > mark.touched && mark.moved + SHORTLY >= self.read_at.min(now);
+                if is != Cover::Must || (came && existed && !existing) {
                     (mark.all[watch], mark.closed[watch]) = (false, false);
                 }
                 if is_new && is != Cover::No {
@@ -311,7 +312,6 @@ impl World {
         self.story.push(format!("another configuration: {:?}", reloads.configurations[to]));
         let (old, new) = (reloads.now().clone(), reloads.configurations[to].clone());
         reloads.switch(to, self.now);
-        reloads.done += 1;
         let number = |scheduler: SchedulerId| new.number(*old.schedulers.get(usize::from(scheduler))?);
         self.engine.reconfigure(&new.watches(), new.rules(), &number, false);
         self.engine.watches.tree().check();
