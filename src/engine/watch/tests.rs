@@ -2,6 +2,7 @@
 
 mod lost;
 mod moves;
+mod reload;
 
 use super::*;
 use crate::sys::clock::Tick;

@@ -138,3 +138,25 @@ fn results_are_handed_on_with_the_event_and_the_old_path() {
     let about = &rig.running[0].1;
     assert_eq!((about.scheduler, about.source.as_deref()), (2, None), "a failure hands on the event's path");
 }
+
+/// What has been looked for and is not there was a file; a directory that has its name now keeps its task.
+#[test]
+fn what_is_missed_cancels_nothing_of_another_kind() {
+    let mut rig = Rig::new(vec![Scheduler { dirs: true, ..scheduler(DELAY) }], vec![map()], 9);
+    rig.event_in(Mask::CREATE, "/d/x", true, &[0]);
+    let dir = rig.node("/d");
+    let missed = |is_dir| Event {
+        mask: Mask::DELETE,
+        dir,
+        name: b"x",
+        is_dir,
+        below: false,
+        maps: &[0],
+        source: None,
+        from_scan: true,
+    };
+    rig.tasks.event(Tick(rig.now), &mut rig.tree, &missed(false));
+    assert_eq!((rig.tasks.len(), rig.take()), (1, vec![]));
+    rig.tasks.event(Tick(rig.now), &mut rig.tree, &missed(true));
+    assert_eq!((rig.tasks.len(), rig.take()), (0, vec![What::Cancelled]));
+}
