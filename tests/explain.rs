@@ -54,71 +54,76 @@ fn make_tree(src: &Path) -> Vec<(PathBuf, bool)> {
     paths
 }
 
-#[test]
-fn what_is_explained_is_what_happens() {
-    let (mut told, mut untold) = (0, 0);
-    for seed in 0..40 {
-        let scratch = Scratch::new();
-        let mut random = fastrand::Rng::with_seed(seed);
-        let paths = make_tree(&scratch.src());
-        fs::create_dir(scratch.path("marker")).unwrap();
-        let watches: String = (0..random.usize(1..4)).map(|number| random_watch(&mut random, number)).collect();
-        let config = format!(
-            "[daemon]\nlog = stderr debug\n[scheduler s]\nexec = /bin/true\ndelay = 1h\ndirs = yes\n\
-             [event_map m]\nIN_MODIFY, IN_ATTRIB, IN_CLOSE_WRITE, IN_DELETE, IN_DELETE_SELF = s\n{watches}\
-             [watch marker]\npath = @DIR/marker\nevent_map = m\n"
-        );
-        scratch.config(&config);
-        let mut explained = BTreeSet::new();
-        for (path, is_dir) in &paths {
-            let events: &[&str] = match is_dir {
-                true => &["IN_ATTRIB", "IN_DELETE", "IN_DELETE_SELF", "IN_CLOSE_WRITE"],
-                false => &["IN_ATTRIB", "IN_DELETE", "IN_DELETE_SELF", "IN_CLOSE_WRITE", "IN_MODIFY"],
-            };
-            for event in events {
-                match explain(&scratch, event, path) {
-                    (_, Some(0)) => drop(explained.insert((event.to_string(), path.clone()))),
-                    (text, status) => {
-                        untold += 1;
-                        assert_eq!(status, Some(1), "{text}");
-                    }
+/// Compares what is explained with what happens for a seed's watches: how many events happen, and how many do not.
+fn compare(seed: u64) -> Option<(usize, usize)> {
+    let mut untold = 0;
+    let scratch = Scratch::new();
+    let mut random = fastrand::Rng::with_seed(seed);
+    let paths = make_tree(&scratch.src());
+    fs::create_dir(scratch.path("marker")).unwrap();
+    let watches: String = (0..random.usize(1..4)).map(|number| random_watch(&mut random, number)).collect();
+    let config = format!(
+        "[daemon]\nlog = stderr debug\n[scheduler s]\nexec = /bin/true\ndelay = 1h\ndirs = yes\n\
+         [event_map m]\nIN_MODIFY, IN_ATTRIB, IN_CLOSE_WRITE, IN_DELETE, IN_DELETE_SELF = s\n{watches}\
+         [watch marker]\npath = @DIR/marker\nevent_map = m\n"
+    );
+    scratch.config(&config);
+    let mut explained = BTreeSet::new();
+    for (path, is_dir) in &paths {
+        let events: &[&str] = match is_dir {
+            true => &["IN_ATTRIB", "IN_DELETE", "IN_DELETE_SELF", "IN_CLOSE_WRITE"],
+            false => &["IN_ATTRIB", "IN_DELETE", "IN_DELETE_SELF", "IN_CLOSE_WRITE", "IN_MODIFY"],
+        };
+        for event in events {
+            match explain(&scratch, event, path) {
+                (_, Some(0)) => drop(explained.insert((event.to_string(), path.clone()))),
+                (text, status) => {
+                    untold += 1;
+                    assert_eq!(status, Some(1), "{text}");
                 }
             }
         }
-        let daemon = scratch.start(&config);
-        for (path, is_dir) in &paths {
-            let mode = fs::metadata(path).unwrap().permissions().mode() & 0o777;
-            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-            if *is_dir {
-                fs::remove_dir(path).unwrap();
-            } else {
-                OpenOptions::new().append(true).open(path).unwrap().write_all(b"y").unwrap();
-                fs::remove_file(path).unwrap();
-            }
-        }
-        let marker = scratch.path("marker/end");
-        fs::write(&marker, "x").unwrap();
-        let mut happened = BTreeSet::new();
-        wait_until("the daemon has heard of all", || {
-            let log = daemon.log();
-            let lines = log.lines().filter_map(|line| line.split_once(": event ")?.1.split_once(' '));
-            let events = lines.flat_map(|(names, path)| {
-                names
-                    .split('|')
-                    .filter(|name| *name != "IN_ISDIR")
-                    .map(move |name| (name.to_owned(), PathBuf::from(path)))
-            });
-            happened = events.collect();
-            happened.contains(&("IN_CLOSE_WRITE".to_owned(), marker.clone()))
-        });
-        happened.retain(|(name, path)| {
-            let named =
-                ["IN_MODIFY", "IN_ATTRIB", "IN_CLOSE_WRITE", "IN_DELETE", "IN_DELETE_SELF"].contains(&name.as_str());
-            named && paths.iter().any(|(known, _)| known == path)
-        });
-        told += explained.len();
-        assert_eq!(explained, happened, "seed {seed}:\n{config}");
     }
+    let daemon = scratch.start(&config);
+    for (path, is_dir) in &paths {
+        let mode = fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        if *is_dir {
+            fs::remove_dir(path).unwrap();
+        } else {
+            OpenOptions::new().append(true).open(path).unwrap().write_all(b"y").unwrap();
+            fs::remove_file(path).unwrap();
+        }
+    }
+    let marker = scratch.path("marker/end");
+    fs::write(&marker, "x").unwrap();
+    let mut happened = BTreeSet::new();
+    wait_until("the daemon has heard of all", || {
+        let log = daemon.log();
+        let lines = log.lines().filter_map(|line| line.split_once(": event ")?.1.split_once(' '));
+        let events = lines.flat_map(|(names, path)| {
+            names.split('|').filter(|name| *name != "IN_ISDIR").map(move |name| (name.to_owned(), PathBuf::from(path)))
+        });
+        happened = events.collect();
+        happened.contains(&("IN_CLOSE_WRITE".to_owned(), marker.clone()))
+    });
+    happened.retain(|(name, path)| {
+        let named =
+            ["IN_MODIFY", "IN_ATTRIB", "IN_CLOSE_WRITE", "IN_DELETE", "IN_DELETE_SELF"].contains(&name.as_str());
+        named && paths.iter().any(|(known, _)| known == path)
+    });
+    // Another test program may have lowered the queue's limit, which is the whole machine's: what is lost is not told.
+    if daemon.log().contains("overflowed") {
+        return None;
+    }
+    assert_eq!(explained, happened, "seed {seed}:\n{config}");
+    Some((explained.len(), untold))
+}
+
+#[test]
+fn what_is_explained_is_what_happens() {
+    let compared = |seed| (0..100).find_map(|_| compare(seed)).expect("the queue overflows for ever");
+    let (told, untold) = (0..40).map(compared).fold((0, 0), |sums, found| (sums.0 + found.0, sums.1 + found.1));
     println!("{told} events explained that happen, {untold} that do not");
     assert!(told > 1_000 && untold > 1_000);
 }

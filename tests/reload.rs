@@ -151,10 +151,11 @@ fn there_is_no_gap() {
     let written = writer.join().unwrap();
     let complete = comes_true(Duration::from_secs(30), || scheduled(&daemon.log()).is_superset(&written));
     let met = scheduled(&daemon.log());
-    println!("{} files while the configuration changed {reloads} times", written.len());
+    // An overflow loses no file either.
+    let overflows = daemon.log().matches("overflowed").count();
+    println!("{} files while the configuration changed {reloads} times, {overflows} overflows", written.len());
     assert!(complete, "missed: {:?}", written.difference(&met).take(5).collect::<Vec<_>>());
     assert!(reloads >= 2, "{reloads}");
-    assert!(!daemon.log().contains("overflowed"), "no event was lost on the way");
 }
 
 #[test]
@@ -277,4 +278,64 @@ fn all_kinds_of_paths_come_and_go() {
         );
     }
     await_watch(&daemon, &scratch.src());
+}
+
+/// Whether every event is logged follows the configuration, in either direction.
+#[test]
+fn the_log_level_follows() {
+    let scratch = Scratch::new();
+    let with = |level: &str| config("delay = 1h").replace("[daemon]\n", &format!("[daemon]\nlog = stderr {level}\n"));
+    let daemon = scratch.start(&with("info"));
+    let task = |name: &str| {
+        write(&scratch.src().join(name));
+        daemon.await_log(&format!("{name}: scheduled"));
+        daemon
+            .log()
+            .matches(&format!("DEBUG daemon: event IN_CLOSE_WRITE {}", scratch.src().join(name).display()))
+            .count()
+    };
+    assert_eq!(task("a"), 0);
+    reload(&scratch, &daemon, &with("debug"));
+    assert_eq!(task("b"), 1, "{}", daemon.log());
+    reload(&scratch, &daemon, &with("info"));
+    assert_eq!(task("c"), 0);
+}
+
+/// A file is told to a new watch that wants to know what is there, and to no other.
+#[test]
+fn a_file_that_is_there_is_told_to_a_new_watch() {
+    let scratch = Scratch::new();
+    write(&scratch.path("file"));
+    let daemon = scratch.start(&config("delay = 1h"));
+    let file = |existing: &str| {
+        format!("{}[watch f]\npath = @DIR/file\nevent_map = m\nexisting = {existing}\n", config("delay = 1h"))
+    };
+    reload(&scratch, &daemon, &file("yes"));
+    common::await_task(&daemon, &scratch.path("file"));
+    reload(&scratch, &daemon, &file("yes"));
+    reload(&scratch, &daemon, &file("no"));
+    await_watch(&daemon, &scratch.src());
+    let told = || daemon.log().matches(&format!("{}: scheduled", scratch.path("file").display())).count();
+    let before = told();
+    write(&scratch.path("file"));
+    wait_until("it is watched", || told() > before);
+    assert!(
+        before <= 2,
+        "IN_CREATE is not mapped, and what was written just before may be told twice: {}",
+        daemon.log()
+    );
+}
+
+/// All watches may go, and others come.
+#[test]
+fn all_watches_may_go() {
+    let scratch = Scratch::new();
+    fs::create_dir(scratch.path("other")).unwrap();
+    let daemon = scratch.start(&config("delay = 1h"));
+    let none = config("delay = 1h").replace(WATCH, "");
+    reload(&scratch, &daemon, &none);
+    wait_until("what was watched is not", || watched(&daemon).len() <= 1);
+    let other = config("delay = 1h").replace("@SRC", "@DIR/other");
+    reload(&scratch, &daemon, &other);
+    await_watch(&daemon, &scratch.path("other"));
 }

@@ -5,7 +5,7 @@ mod common;
 use common::{Daemon, Scratch, wait_until};
 use rustix::process::Signal;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 fn config(daemon: &str, scheduler: &str) -> String {
     format!(
@@ -15,9 +15,10 @@ fn config(daemon: &str, scheduler: &str) -> String {
     )
 }
 
-/// The same with commands that last until there is a file `go`.
+/// The same with commands that last until there is a file `go`, or no scratch directory any more.
 fn holding(daemon: &str, scheduler: &str) -> String {
-    config(daemon, scheduler).replace("@DIR/ran", "@DIR/ran; until [ -e @DIR/go ]; do sleep 0.02; done")
+    let hold = "@DIR/ran; while [ -d @DIR ] && [ ! -e @DIR/go ]; do sleep 0.02; done";
+    config(daemon, scheduler).replace("@DIR/ran", hold)
 }
 
 fn pending(scratch: &Scratch) -> String {
@@ -185,6 +186,26 @@ fn a_broken_file_is_set_aside_and_the_start_goes_on() {
         daemon.stop();
         assert!(!scratch.path("state.d/pending").exists());
     }
+}
+
+/// A link is not followed, here, and so stands for what cannot be read: it may be readable next time.
+#[test]
+fn a_file_that_cannot_be_read_is_not_written_over() {
+    let scratch = Scratch::new();
+    ended_with_one(&scratch, "", "delay = 1h");
+    let saved = pending(&scratch);
+    fs::rename(scratch.path("state.d/pending"), scratch.path("elsewhere")).unwrap();
+    symlink(scratch.path("elsewhere"), scratch.path("state.d/pending")).unwrap();
+    fs::remove_file(scratch.src().join("f")).unwrap();
+    let log = ended_with_one(&scratch, "", "delay = 1h");
+    assert!(
+        log.contains("pending: Too many levels of symbolic links; saved tasks are not taken up, and tried again"),
+        "{log}"
+    );
+    assert!(log.contains("it could not be read since the start; it is kept as pending.broken"), "{log}");
+    assert!(log.contains("saved 1 tasks for the next start"), "{log}");
+    assert_eq!(scratch.read("state.d/pending.broken"), saved);
+    assert!(!fs::symlink_metadata(scratch.path("state.d/pending")).unwrap().is_symlink());
 }
 
 #[test]

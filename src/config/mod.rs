@@ -116,6 +116,11 @@ impl Config {
         SchedulerId::try_from(at).ok()
     }
 
+    /// Whether somebody wants to know of every event.
+    pub fn is_traced(&self) -> bool {
+        self.level == Level::Debug
+    }
+
     /// The same with every level at DEBUG.
     pub fn debugging(mut self) -> Config {
         self.logs = self.logs.debugging();

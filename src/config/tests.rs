@@ -73,10 +73,8 @@ fn every_key_arrives_where_it_belongs() {
     assert_eq!(map.used(), Mask::CLOSE_WRITE.with(Mask::MOVED_TO).with(Mask::MODIFY));
     let paths = [&b"/src/path"[..], b"/etc/motd"].map(WatchPath::from).to_vec();
     let exclude = vec![Pattern::new(b"^/src/\\.git(/|$)").unwrap()];
-    assert_eq!(
-        config.watches,
-        [Watch { name: "src".to_owned(), paths, map: 0, rec: true, auto_add: true, existing: true, exclude }]
-    );
+    let name = "src".to_owned();
+    assert_eq!(config.watches, [Watch { name, paths, map: 0, rec: true, auto_add: true, existing: true, exclude }]);
 }
 
 #[test]

@@ -48,6 +48,9 @@ pub struct Child {
     pub doing: Doing,
 }
 
+/// What was begun for a task; the error is in words.
+type Begun = Result<(Pid, Doing), String>;
+
 /// What a child is there for.
 pub enum Doing {
     /// It is a command.
@@ -137,19 +140,14 @@ impl Daemon {
     }
 
     /// What the first rule that is for the path says.
-    fn start_files(&mut self, scheduler: &Scheduler, about: &About) -> Result<(Pid, Doing), String> {
+    fn start_files(&mut self, scheduler: &Scheduler, about: &About) -> Begun {
         let rules = scheduler.rules.matching.as_deref().unwrap_or_default();
         let rule = rule::first(rules, &about.path).ok_or("no rule is for this path")?;
         let job = FileJob::new(rule, &about.path, &scheduler.roots).ok_or("its rule leaves it alone")??;
         self.employ(about, files::KIND, &job.encode())
     }
 
-    fn start_command(
-        &mut self,
-        command: &Command,
-        scheduler: &Rc<Scheduler>,
-        about: &About,
-    ) -> Result<(Pid, Doing), String> {
+    fn start_command(&mut self, command: &Command, scheduler: &Rc<Scheduler>, about: &About) -> Begun {
         let pid = self.spawn(command, scheduler, about).map_err(|errno| {
             let no_proc = command.user.is_some() && errno == Errno::ENOENT;
             let hint = if no_proc { " (another user's command needs /proc)" } else { "" };

@@ -172,7 +172,7 @@ impl Daemon {
         let watches = Watches::new(&config.watches, rules.used().with(printed), random::seed());
         let tasks = Tasks::new(rules, random::seed(), now);
         Ok(Daemon {
-            engine: Engine::new(watches, tasks, config.level == Level::Debug || printer.is_some()),
+            engine: Engine::new(watches, tasks, config.is_traced() || printer.is_some()),
             config,
             origin,
             reload_asked: false,

@@ -1,7 +1,7 @@
 //! Carrying out what the engine says: watches are ended and directories scanned, jobs started, notes logged.
 
 use super::moment::Moment;
-use super::scan::{Listed, Miss};
+use super::scan::Miss;
 use super::{Daemon, say};
 use crate::config::DAEMON;
 use crate::engine::task::Effect;
@@ -130,23 +130,17 @@ impl Daemon {
     }
 
     fn list_on(&mut self) {
-        self.list_some();
-        if !self.scanner.is_listing() {
-            self.engine.watches.listed();
-        }
-    }
-
-    fn list_some(&mut self) {
         let (now, lost) = (Moment::now(), self.degraded.since.unwrap_or(self.since));
         let since = self.since.since(now).min(lost.since(now));
         let pid_file = self.presence.lockfile.as_ref();
-        match self.engine.feed(self.now, |watches, sink| self.scanner.list_on(watches, pid_file, since, sink)) {
-            Ok(Listed::All | Listed::More | Listed::Gone) | Err(Miss::Stranger) => {}
-            Err(Miss::At(node, errno)) => {
-                let path = self.engine.watches.tree().path(node, b"");
-                let failure = Failure::on_path("list", &path, errno).hint("what is in it already is not seen");
-                self.say(Level::Error, format_args!("{failure}"));
-            }
+        let listed = self.engine.feed(self.now, |watches, sink| self.scanner.list_on(watches, pid_file, since, sink));
+        if let Err(Miss::At(node, errno)) = listed {
+            let path = self.engine.watches.tree().path(node, b"");
+            let failure = Failure::on_path("list", &path, errno).hint("what is in it already is not seen");
+            self.say(Level::Error, format_args!("{failure}"));
+        }
+        if !self.scanner.is_listing() {
+            self.engine.watches.listed();
         }
     }
 

@@ -55,7 +55,7 @@ impl Daemon {
     fn take_over(&mut self, config: Config) {
         let before = &self.config;
         let number = |old: SchedulerId| config.number_of(&before.scheduler(old)?.name);
-        self.engine.reconfigure(&config.watches, config.rules(), &number);
+        self.engine.reconfigure(&config.watches, config.rules(), &number, config.is_traced());
         // These still name schedulers by their old numbers.
         self.perform_effects();
         self.config = config;

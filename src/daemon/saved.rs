@@ -50,12 +50,7 @@ impl Daemon {
                 self.keeping = Keeping { read: Some(pending), unread: false, written: true, state: None };
             }
             Ok(Err(wrong)) => {
-                let failure = Failure::on_path("take up the tasks of", &path, wrong);
-                let kept = match change::rename(CWD, &path, &[&path[..], BROKEN].concat()) {
-                    Ok(()) => "it is kept as pending.broken".to_owned(),
-                    Err(errno) => format!("and it cannot be renamed: {errno}"),
-                };
-                self.say(Level::Error, format_args!("{failure}; {kept}"));
+                self.set_aside(&path, &Failure::on_path("take up the tasks of", &path, wrong));
             }
             Err(Errno::ENOENT) => {}
             Err(errno) => {
@@ -64,6 +59,15 @@ impl Daemon {
                 self.say(Level::Error, format_args!("{failure}; saved tasks are not taken up, and tried again"));
             }
         }
+    }
+
+    /// Keeps a file that cannot be obeyed, for its user.
+    fn set_aside(&mut self, path: &[u8], failure: &Failure) {
+        let kept = match change::rename(CWD, path, &[path, BROKEN].concat()) {
+            Ok(()) => "it is kept as pending.broken".to_owned(),
+            Err(errno) => format!("and it cannot be renamed: {errno}"),
+        };
+        self.say(Level::Error, format_args!("{failure}; {kept}"));
     }
 
     /// Where saved tasks are, if there is a state directory.
@@ -135,9 +139,12 @@ impl Daemon {
         if count == 0 {
             return self.forget_saved();
         }
+        if let Some(file) = self.pending_file().filter(|_| self.keeping.unread) {
+            self.set_aside(&file, &Failure::on_path("read", &file, "it could not be read since the start"));
+        }
         match publish::bytes(&path, PENDING, 0o600, &text) {
             Ok(()) => {
-                (self.keeping.written, self.keeping.state) = (true, state);
+                (self.keeping.written, self.keeping.unread, self.keeping.state) = (true, false, state);
                 self.say(Level::Info, format_args!("saved {count} tasks for the next start"));
             }
             Err(failure) => self.say(Level::Error, format_args!("{failure}; {count} tasks are not saved")),

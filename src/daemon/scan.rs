@@ -45,17 +45,6 @@ struct Listing {
     goes_on: bool,
 }
 
-/// What one step of a listing came to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Listed {
-    /// There is more.
-    More,
-    /// All of this directory has been seen.
-    All,
-    /// It has gone meanwhile.
-    Gone,
-}
-
 impl Scanner {
     pub fn new(inotify: Inotify) -> Scanner {
         Scanner {
@@ -161,7 +150,7 @@ impl Scanner {
         self.listing.is_some()
     }
 
-    /// Goes on with a listing by as much as one read brings. What has changed at or after `since` (wall time, seconds)
+    /// Goes on with a listing by as much as one read brings; it is over if its directory has gone. What has changed at or after `since` (wall time, seconds)
     /// counts as recent. Our own pid file must not be opened.
     pub fn list_on(
         &mut self,
@@ -169,15 +158,15 @@ impl Scanner {
         pid_file: Option<&Lockfile>,
         since: i64,
         sink: Sink<'_>,
-    ) -> Result<Listed, Miss> {
-        let Some(listing) = self.listing.take() else { return Ok(Listed::Gone) };
+    ) -> Result<(), Miss> {
+        let Some(listing) = self.listing.take() else { return Ok(()) };
         let Listing { node, scan, wd, closely, .. } = listing;
         let Some((_, dir)) = self.way.last().filter(|_| watches.tree().wd(node) == wd && !watches.tree().is_lost(node))
         else {
-            return Ok(Listed::Gone);
+            return Ok(());
         };
         if !self.reader.fill(dir.as_fd()).map_err(|errno| Miss::At(node, errno))? {
-            return Ok(Listed::All);
+            return Ok(());
         }
         for entry in self.reader.entries() {
             let closely = closely && !pid_file.is_some_and(|pid_file| pid_file.is(dir.as_fd(), entry.name));
@@ -186,7 +175,7 @@ impl Scanner {
             }
         }
         self.listing = Some(listing);
-        Ok(Listed::More)
+        Ok(())
     }
 
     /// Whether the directory that is about to be listed has no file, or directory, of this name.

@@ -112,7 +112,9 @@ impl Engine {
         watches: &[Watch],
         rules: Rules,
         number: &dyn Fn(SchedulerId) -> Option<SchedulerId>,
+        traced: bool,
     ) {
+        self.traced = traced;
         let used = rules.used();
         self.tasks.reconfigure(rules, number, self.watches.tree_mut());
         self.watches.reconfigure(watches, used);

@@ -31,15 +31,10 @@ pub(super) fn daemon<'a>(sections: impl Iterator<Item = &'a Section>, complaints
     };
     for section in sections {
         let mut reader = Reader::new(section, complaints);
-        if let Some(timeout) = reader.value("shutdown_timeout", a_duration) {
-            daemon.shutdown_timeout = timeout;
-        }
-        if let Some(what) = reader.value("on_shutdown", |word| one_of(word, &ON_SHUTDOWN)) {
-            daemon.on_shutdown = what;
-        }
-        if let Some(most) = reader.value("max_jobs", a_count) {
-            daemon.max_jobs = most;
-        }
+        daemon.shutdown_timeout = reader.value("shutdown_timeout", a_duration).unwrap_or(daemon.shutdown_timeout);
+        let on_shutdown = reader.value("on_shutdown", |word| one_of(word, &ON_SHUTDOWN));
+        daemon.on_shutdown = on_shutdown.unwrap_or(daemon.on_shutdown);
+        daemon.max_jobs = reader.value("max_jobs", a_count).unwrap_or(daemon.max_jobs);
         let places = Places { state: reader.path("state_dir"), run: reader.path("run_dir") };
         daemon.places = places.or(daemon.places);
         daemon.logs.read(section, &mut reader);

@@ -1,6 +1,6 @@
 //! `[scheduler NAME]`: what decides about its tasks, and what they do.
 
-use super::values::{a_boolean, a_count, a_duration, a_wait, a_word, list, one_of};
+use super::values::{a_boolean, a_count, a_duration, a_number_of, a_wait, a_word, list, one_of};
 use crate::config::Scheduler;
 use crate::config::ini::{Entry, Section};
 use crate::config::keys::{Reader, expected};
@@ -128,8 +128,7 @@ fn own(reader: &mut Reader<'_>, surroundings: &Surroundings<'_>) -> Option<Strin
 
 impl Surroundings<'_> {
     fn scheduler(&self, name: &str) -> Result<SchedulerId, String> {
-        let number = self.names.iter().position(|known| *known == name).and_then(|at| SchedulerId::try_from(at).ok());
-        number.ok_or_else(|| format!("there is no [scheduler {name}]; {}", expected(name, self.names)))
+        a_number_of("scheduler", name, self.names)
     }
 
     fn user(&self, word: &str) -> Result<Account, String> {

@@ -36,6 +36,12 @@ pub(super) fn one_of<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Stri
     words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| expected(text, &known))
 }
 
+/// The number of a section of this kind, by its name; the place of a name is its section's number.
+pub(super) fn a_number_of<N: TryFrom<usize>>(kind: &str, name: &str, names: &[&str]) -> Result<N, String> {
+    let number = names.iter().position(|known| *known == name).and_then(|at| N::try_from(at).ok());
+    number.ok_or_else(|| format!("there is no [{kind} {name}]; {}", expected(name, names)))
+}
+
 pub(super) fn a_level(text: &str) -> Result<Level, String> {
     log::level(text).ok_or_else(|| expected(text, &LEVELS.map(|(_, name, _)| name)))
 }

@@ -1,8 +1,8 @@
 //! `[watch NAME]`: paths, and what of them counts.
 
-use super::values::a_boolean;
+use super::values::{a_boolean, a_number_of};
 use crate::config::ini::{Entry, Section};
-use crate::config::keys::{Reader, expected};
+use crate::config::keys::Reader;
 use crate::engine::watch::{MapId, NAME_MAX, Watch, WatchPath};
 use crate::parts::diag::Diagnostic;
 use crate::parts::glob::{self, Glob};
@@ -17,10 +17,7 @@ pub(super) fn watch(section: &Section, maps: &[&str], complaints: &mut Vec<Diagn
     if reader.entry("event_map").is_none() {
         reader.section_error(format!("{title} has no event map"), "add event_map = NAME");
     }
-    let map = reader.value("event_map", |name| {
-        let number = maps.iter().position(|known| *known == name).and_then(|at| MapId::try_from(at).ok());
-        number.ok_or_else(|| format!("there is no [event_map {name}]; {}", expected(name, maps)))
-    });
+    let map: Option<MapId> = reader.value("event_map", |name| a_number_of("event_map", name, maps));
     let mut paths = Vec::new();
     for entry in reader.entries("path") {
         match watch_path(&entry.value) {
@@ -30,10 +27,7 @@ pub(super) fn watch(section: &Section, maps: &[&str], complaints: &mut Vec<Diagn
             }
         }
     }
-    let mut exclude = Vec::new();
-    for entry in reader.entries("exclude") {
-        exclude.extend(pattern(entry, &mut reader));
-    }
+    let exclude = reader.entries("exclude").filter_map(|entry| pattern(entry, &mut reader)).collect();
     Watch {
         name: section.name.clone(),
         paths,

@@ -4,7 +4,7 @@
 //! A job ends once: by its worker's answer, or else by its worker's end.
 
 use super::stop::Stop;
-use super::{Child, Daemon, Doing, tell};
+use super::{Begun, Child, Daemon, Doing, tell};
 use crate::engine::task::About;
 use crate::engine::watch::events;
 use crate::jobs::own;
@@ -44,10 +44,9 @@ impl Workers {
 
     /// Ends those that have waited for long enough.
     pub fn end_idle(&mut self, now: Tick) {
-        let (over, free) = std::mem::take(&mut self.free).into_iter().partition(|(_, until)| *until <= now);
-        self.free = free;
-        let over: Vec<(Worker, Tick)> = over;
-        self.ended.extend(over.into_iter().map(|(worker, _)| worker.pid));
+        let over = self.free.iter().filter(|(_, until)| *until <= now);
+        self.ended.extend(over.map(|(worker, _)| worker.pid));
+        self.free.retain(|(_, until)| *until > now);
     }
 
     /// Looks at each of them after SIGCHLD.
@@ -99,7 +98,7 @@ pub fn own_call(job: &str, scheduler: &str, about: &About) -> Vec<u8> {
 
 impl Daemon {
     /// Has a job done by a worker.
-    pub(super) fn employ(&mut self, about: &About, kind: &str, value: &[u8]) -> Result<(Pid, Doing), String> {
+    pub(super) fn employ(&mut self, about: &About, kind: &str, value: &[u8]) -> Begun {
         let packet = Message::Job { kind, value }.encode(about.id).map_err(|_| "its path is too long for a worker")?;
         let environment = &self.environment;
         let worker = self.children.workers.give(&packet, || environment.variables()).map_err(|errno| {

@@ -274,6 +274,10 @@ impl Tasks {
                 );
             }
         }
+        // What a look at the disk has missed there may have made room for another of its name.
+        let missed = event.from_scan && event.mask.any(Mask::DELETE) && !spec.singlejob;
+        let is_meant = |task: &slab::Task| !missed || task.mask.any(Mask::ISDIR) == event.is_dir;
+        found.retain(|at| self.slab.get(*at).is_some_and(is_meant));
         for at in found {
             self.cancel_one(tree, at, What::Cancelled);
         }

@@ -40,7 +40,7 @@ impl Watches {
         if matches!(scan, Scan::List | Scan::Report) && !self.recovering {
             // What is known below may have gone on already, unread: the listing will not meet it.
             for child in self.tree.children(node) {
-                if matches!(self.tree.presence(child), Presence::Here | Presence::Aside) {
+                if matches!(self.tree.presence(child), Presence::Here | Presence::Aside) && self.serves(child) {
                     self.want(child, scan);
                 }
             }
@@ -65,14 +65,18 @@ impl Watches {
         let holders = self.tree.by_wd(wd).filter(|other| elsewhere(*other) && !self.is_same(*other, node));
         let holders: Vec<NodeId> = holders.filter(|other| !self.moved_unseen(*other, node)).collect();
         let contradicts = known.is_some_and(|known| known != wd) || !holders.is_empty();
-        let on_its_way = |other: &NodeId| self.has_held_of(*other) || !self.tree.path_is_known(*other);
-        if self.has_held_of(node) || holders.iter().any(on_its_way) {
+        // Who is set aside without a departure has lost its records: none will say where it is.
+        let is_awaited = |other: NodeId| self.has_departures() && !self.tree.path_is_known(other);
+        let on_its_way = |other: &NodeId| self.has_held_of(*other) || is_awaited(*other);
+        let waits = self.has_departures() || self.tree.presence(node) != Presence::Anchor;
+        if (waits && self.has_held_of(node)) || holders.iter().any(on_its_way) {
             // Records that are kept back are as good as unread.
             false
         } else if contradicts {
             self.is_confirmed(node, Some(wd), in_sync)
         } else {
-            in_sync || self.tree.wd(node) == Some(wd)
+            // One that is still to be looked at again has not been read for since.
+            in_sync || (self.tree.wd(node) == Some(wd) && !self.tree.flag(node, Flag::Later))
         }
     }
 
@@ -133,9 +137,10 @@ impl Watches {
         let mut place = node;
         for other in holders {
             if self.tree.is_lost(other) {
-                // Whoever was lost does not hold it any more; the tasks that hang on it since are told.
+                // Whoever was lost does not hold it any more; the tasks that hang on it since are told, and what came
+                // below it since goes with it.
                 self.tree.set_wd(other, None);
-                self.aftermath.push(Aftermath::Lost(other, Mask::DELETE));
+                self.lose_below(other, Mask::DELETE);
                 self.forget_held(wd);
             } else if self.tree.flag(other, Flag::Provisional) {
                 self.tree.forget_provisional(other);
@@ -143,6 +148,11 @@ impl Watches {
                 place = self.takes_place(other, place, scan);
             }
             // Any other is the same directory by another way: a bind mount.
+        }
+        if self.tree.is_lost(place) {
+            // Nobody wants it there.
+            self.stale.push(wd);
+            return place;
         }
         let before = self.tree.wd(place);
         if before.is_some_and(|before| before != wd) {
@@ -223,6 +233,7 @@ impl Watches {
     /// Another directory is in this one's place. What was below the old one is lost.
     fn replaced(&mut self, node: NodeId, scan: Scan) {
         self.stale.extend(self.tree.wd(node));
+        self.roots.iter_mut().filter(|root| root.node == node).for_each(|root| root.replays = true);
         self.lose_below(node, Mask::DELETE);
         self.put_in_doubt(node);
         if self.tree.presence(node) != Presence::Anchor && scan < Scan::Report {
@@ -248,13 +259,15 @@ impl Watches {
         }
     }
 
-    /// All has been scanned: what came from below a directory whose path was in doubt can be told, if it has one.
+    /// What has been scanned may be all: what came from below a directory whose path was in doubt can be told, if it has
+    /// one. That waits for configured paths alone, for others may wait for what is told.
     pub fn all_scanned(&mut self, sink: Sink<'_>) {
-        if !(self.scans.is_empty() && self.later.is_empty() && self.listing.is_none()) {
-            return;
+        if self.scans.is_empty() && self.later.is_empty() && self.listing.is_none() {
+            self.forget_old_paths();
         }
-        self.forget_old_paths();
-        if !self.in_doubt.is_empty() {
+        let waits = |node: &NodeId| self.follows_links(*node) && self.pending(*node) != Scan::None;
+        let mut pending = self.scans.iter().chain(self.later.iter().map(|(node, _)| node));
+        if !self.in_doubt.is_empty() && !pending.any(waits) {
             self.in_doubt.clear();
             self.replay(sink);
         }

@@ -30,7 +30,7 @@ use crate::sys::Errno;
 use crate::sys::fs::Kind;
 use crate::sys::inotify::{Mask, Record, Wd};
 use binding::Doubt;
-use maps::{each_once, is_temporary};
+use maps::{Whose, each_once, is_temporary};
 use moves::Moves;
 use set::Sets;
 use shut::Denied;
@@ -139,11 +139,15 @@ struct Root {
     globs: Vec<Glob>,
     /// What is there already when it is scanned is told, to those watches that want to know it.
     replays: bool,
+    /// The last configuration has brought it.
+    is_new: bool,
 }
 
 /// A configured path, or a directory on its way, that is waited for.
 struct Missing {
     node: NodeId,
+    /// The directory above is watched for it.
+    awaited: bool,
     /// The user knows.
     told: bool,
 }
@@ -197,6 +201,8 @@ pub struct Watches {
     recovering: bool,
     /// What a new configuration asks for is being scanned.
     reloading: bool,
+    /// Events were lost meanwhile.
+    recovers_again: bool,
 }
 
 impl Watches {
@@ -225,6 +231,7 @@ impl Watches {
             started: false,
             recovering: false,
             reloading: false,
+            recovers_again: false,
         };
         for (number, watch) in watches.iter().enumerate() {
             for path in &watch.paths {
@@ -364,7 +371,7 @@ impl Watches {
         let parent = self.tree.parent(node);
         let dir = parent.unwrap_or(ROOT);
         let name = self.tree.name(node).to_vec();
-        let maps = self.maps_in(self.tree.set(node), dir, &name, false);
+        let maps = self.maps_in(self.tree.set(node), dir, &name, Whose::All);
         // The parent's watch tells the same with the name, unless that is excluded there.
         let told = record.mask.any(TOLD_TWICE)
             && parent.is_some_and(|parent| self.tree.wd(parent).is_some() && self.maps_of(parent, &name) == maps);

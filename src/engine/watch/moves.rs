@@ -204,6 +204,7 @@ impl Watches {
         // A scan was faster, and has met the directory under its new name already: the scan's node is the true one.
         let known = occupant.and_then(|occupant| self.tree.certain_wd(occupant));
         let met = departure.as_ref().is_some_and(|d| known.is_some() && known == self.tree.wd(d.node));
+        let awaited = occupant.map_or(Scan::None, |occupant| self.pending(occupant));
         if let Some(occupant) = occupant.filter(|_| !met) {
             self.deliver_departures_below(occupant, sink);
             self.set_aside(occupant, None, record, dir);
@@ -226,6 +227,10 @@ impl Watches {
             self.moved_out(departure.node);
         } else {
             self.settle_in(departure.node, dir, name);
+            if awaited == Scan::Return && !self.tree.is_lost(departure.node) {
+                // A listing has met it already, for those who are to learn what is there.
+                self.want(departure.node, awaited);
+            }
         }
         self.replay(sink);
     }

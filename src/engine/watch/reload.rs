@@ -25,7 +25,9 @@ impl Watches {
         for at in (0..self.roots.len()).filter(|at| !free.contains(at)) {
             let same = fresh.iter().position(|(number, path)| self.is_as_before(at, &watches[*number], path));
             match (same, self.roots.get_mut(at)) {
-                (Some(same), Some(root)) => (root.watch, root.replays) = (fresh.remove(same).0, false),
+                (Some(same), Some(root)) => {
+                    (root.watch, root.replays, root.is_new) = (fresh.remove(same).0, false, false);
+                }
                 _ => ended.push(at),
             }
         }
@@ -54,7 +56,7 @@ impl Watches {
         }
         for at in ended {
             if let Some(root) = self.roots.get_mut(*at) {
-                *root = Root { node: NOWHERE, watch: GONE, globs: Vec::new(), replays: false };
+                *root = Root { node: NOWHERE, watch: GONE, globs: Vec::new(), replays: false, is_new: false };
             }
         }
         heirs
@@ -64,18 +66,24 @@ impl Watches {
         self.roots.get(at).is_none_or(|root| root.watch == GONE)
     }
 
-    /// All that a new configuration asks for has been scanned: paths that come back from now on are told of.
+    /// All that a new configuration asks for has been scanned: paths that come back from now on are told of. If events
+    /// were lost meanwhile, what has appeared below paths that are not new is looked for now.
     pub(super) fn reloaded(&mut self) {
         if std::mem::take(&mut self.reloading) {
             self.roots.iter_mut().for_each(|root| root.replays = true);
+            if std::mem::take(&mut self.recovers_again) {
+                self.recover();
+            }
         }
     }
 
     /// Whether a path was configured alike, but for its event map and whether files that are there count.
     fn is_as_before(&self, at: usize, watch: &Watch, path: &WatchPath) -> bool {
         let Some(before) = self.roots.get(at).and_then(|root| self.specs.get(root.watch)) else { return false };
-        let same_watch =
-            before.rec == watch.rec && before.auto_add == watch.auto_add && before.exclude == watch.exclude;
+        let same_watch = before.name == watch.name
+            && before.rec == watch.rec
+            && before.auto_add == watch.auto_add
+            && before.exclude == watch.exclude;
         same_watch && self.is_at_path(at, path)
     }
 
@@ -136,9 +144,9 @@ impl Watches {
         }
     }
 
-    /// The nodes of configured paths that are left, and of the way to them, links followed.
+    /// The nodes of configured paths that are left, and of the way to them, links followed; `/` in any case.
     fn needed(&self) -> HashSet<NodeId> {
-        let mut needed = HashSet::new();
+        let mut needed = HashSet::from([ROOT]);
         let mut todo: Vec<NodeId> = self.roots.iter().filter(|root| root.watch != GONE).map(|root| root.node).collect();
         while let Some(node) = todo.pop() {
             if needed.insert(node) {

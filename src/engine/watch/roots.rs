@@ -20,7 +20,7 @@ impl Watches {
         let node = way.last().copied()?;
         let at = free.unwrap_or(self.roots.len());
         let id = RootId::try_from(at).ok()?;
-        let root = Root { node, watch, globs: path.globs.clone(), replays: true };
+        let root = Root { node, watch, globs: path.globs.clone(), replays: true, is_new: true };
         match self.roots.get_mut(at) {
             Some(place) => *place = root,
             None => self.roots.push(root),
@@ -117,6 +117,7 @@ impl Watches {
 
     /// No directory is at this path any more; what was watched there is elsewhere, or nowhere.
     fn directory_is_gone(&mut self, node: NodeId, how: Mask) {
+        self.forget_doubt(node);
         if let Some(wd) = self.tree.wd(node) {
             self.stale.push(wd);
             self.tree.set_wd(node, None);
@@ -125,7 +126,7 @@ impl Watches {
     }
 
     /// Whether this configured path leads to this node.
-    fn is_at(&self, id: RootId, node: NodeId) -> bool {
+    pub(super) fn is_at(&self, id: RootId, node: NodeId) -> bool {
         self.roots.get(usize::from(id)).is_some_and(|root| root.node == node)
     }
 
@@ -135,13 +136,19 @@ impl Watches {
         let mut here = self.set_of(node).roots.clone();
         let own: Vec<RootId> = here.dirs.iter().copied().filter(|id| self.is_at(*id, node)).collect();
         let existing = own.iter().filter_map(|id| self.spec(*id)).any(|watch| watch.existing);
+        let scan = match (self.started, self.reloading) {
+            (false, _) if existing => Scan::First,
+            // What is there concerns the new ones among them.
+            (true, true) if !own.is_empty() => Scan::Return,
+            (true | false, true | false) => Scan::Watch,
+        };
         here.dirs.clear();
         self.assign(node, here);
         let mut above = self.set_of(parent).roots.clone();
         above.files.extend(own);
         self.assign(parent, above);
         // Its mask is another one now; and the file may be there.
-        self.want(parent, if existing && !self.started { Scan::First } else { Scan::Watch });
+        self.want(parent, scan);
     }
 
     /// What its parent served is a directory now.
@@ -153,6 +160,8 @@ impl Watches {
         let mut above = self.set_of(parent).roots.clone();
         let (own, others): (Vec<RootId>, Vec<RootId>) = above.files.iter().partition(|id| self.is_at(**id, node));
         if !own.is_empty() {
+            // It has come, or come back.
+            self.roots.iter_mut().filter(|root| root.node == node).for_each(|root| root.replays = true);
             above.files = others;
             self.assign(parent, above);
             let mut here = self.set_of(node).roots.clone();
@@ -169,16 +178,17 @@ impl Watches {
         self.directory_is_gone(node, Mask::DELETE);
         self.roots.iter_mut().filter(|root| root.node == node).for_each(|root| root.replays = true);
         let is_root = self.roots.iter().any(|root| root.node == node);
-        match self.missing.iter_mut().find(|missing| missing.node == node) {
+        let trouble = match self.missing.iter_mut().find(|missing| missing.node == node) {
             Some(known) => (is_root && !std::mem::replace(&mut known.told, true)).then_some(Trouble::RootMissing),
             None => {
-                self.missing.push(Missing { node, told: false });
+                self.missing.push(Missing { node, awaited: false, told: false });
                 self.want(node, Scan::Watch);
-                self.tree.parent(node).into_iter().for_each(|parent| self.want(parent, Scan::Watch));
-                self.serve_by_parent(node);
                 None
             }
-        }
+        };
+        // Which comes first.
+        self.serve_by_parent(node);
+        trouble
     }
 
     /// A directory has its watch: it is not waited for any more, and what is waited for in it can be looked for.
@@ -200,7 +210,11 @@ impl Watches {
             // It need not hear of new names any more.
             self.want(parent, Scan::Watch);
         }
-        for child in if is_new { self.tree.children(node) } else { Vec::new() } {
+        let mut children = if is_new { self.tree.children(node) } else { Vec::new() };
+        for missing in self.missing.iter_mut().filter(|missing| self.tree.parent(missing.node) == Some(node)) {
+            children.extend((!std::mem::replace(&mut missing.awaited, true)).then_some(missing.node));
+        }
+        for child in children {
             if self.tree.presence(child) == Presence::Anchor && self.tree.wd(child).is_none() {
                 self.want(child, Scan::Watch);
             }
@@ -229,7 +243,7 @@ impl Watches {
                 self.want(below, Scan::Watch);
                 self.look_at_links_to(below);
             }
-        } else if mask.any(Mask::UNMOUNT) && self.tree.presence(node) == Presence::Here {
+        } else if mask.any(Mask::UNMOUNT.with(Mask::IGNORED)) && self.tree.presence(node) == Presence::Here {
             self.want(node, Scan::Report);
         }
     }

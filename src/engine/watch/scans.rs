@@ -4,7 +4,7 @@
 //! After an overflow every directory is watched again, top down: a watch descriptor that is known tells that its
 //! directory was renamed to here unseen, and its node moves; nodes that are not met are lost.
 
-use super::maps::is_temporary;
+use super::maps::{Whose, is_temporary};
 use super::tree::Presence;
 use super::{Aftermath, Event, Found, NodeId, ROOT, RootId, Roots, Scan, Sink, Watches};
 use crate::sys::fs::Kind;
@@ -73,9 +73,9 @@ impl Watches {
         }
         if !self.is_in_doubt() {
             self.finish_recovery();
-            self.reloaded();
             self.started = true;
             self.scans = Vec::new();
+            self.reloaded();
         }
         None
     }
@@ -90,15 +90,14 @@ impl Watches {
         self.tree.presence(node) == Presence::Anchor
     }
 
-    /// What is below a directory is gone, itself excepted.
+    /// What is below a directory is gone, itself excepted. Whatever is told of that, it may live elsewhere.
     pub(super) fn lose_below(&mut self, node: NodeId, mask: Mask) {
-        let lost = if mask.any(Mask::MOVED_FROM) { Presence::MovedOut } else { Presence::Deleted };
         let subtree = self.tree.subtree(node);
         for child in subtree.iter().copied().filter(|child| *child != node) {
             // Configured paths below are never lost, but what lies below them is.
             let above = self.tree.parent(child).map(|above| (above, self.tree.presence(above)));
             if above.is_some_and(|(above, presence)| above == node || presence == Presence::Anchor) {
-                self.tree.lose(child, lost);
+                self.tree.lose(child, Presence::MovedOut);
             }
         }
         self.leaving.extend(subtree);
@@ -117,7 +116,7 @@ impl Watches {
         match scan {
             Scan::None | Scan::Watch => false,
             Scan::List => self.was_renamed_among_excluded(node),
-            Scan::First => self.set_of(node).existing,
+            Scan::First => self.set_of(node).existing || self.was_renamed_among_excluded(node),
             Scan::Return | Scan::Recent | Scan::Report => true,
         }
     }
@@ -127,24 +126,23 @@ impl Watches {
         if is_temporary(found.name) {
             return;
         }
+        // What was excluded where it came from is new here.
+        let scan = if self.is_excluded_no_more(node, found.name) { Scan::Report } else { scan };
         if found.kind != Kind::Directory {
             match scan {
-                Scan::None | Scan::Watch => {}
-                Scan::List if !self.is_excluded_no_more(node, found.name) => {}
-                Scan::List => self.deliver_found(node, Scan::Report, found, sink),
+                Scan::None | Scan::Watch | Scan::List => {}
                 Scan::Recent if !found.recent => {}
                 Scan::First | Scan::Return | Scan::Recent | Scan::Report => self.deliver_found(node, scan, found, sink),
             }
             return;
         }
-        let is_unknown = || self.tree.child(node, found.name).is_none();
+        let is_unknown = || !self.tree.child(node, found.name).is_some_and(|known| self.is_known(known));
         match scan {
             Scan::None | Scan::Watch => {}
             Scan::First | Scan::Return | Scan::Report => {
                 self.deliver_found(node, scan, found, sink);
                 self.directory_found(node, found.name, scan);
             }
-            // What was excluded where it came from is not here.
             Scan::List if is_unknown() => self.directory_appeared(node, found, sink),
             // Where all that were there would be known, an unknown one is new.
             Scan::Recent if is_unknown() => {
@@ -162,6 +160,12 @@ impl Watches {
         }
     }
 
+    /// Whether it is in the tree for more than the sake of tasks, and of a path that is waited for.
+    fn is_known(&self, node: NodeId) -> bool {
+        let is_on_the_way = self.tree.presence(node) == Presence::Anchor && self.tree.certain_wd(node).is_some();
+        is_on_the_way || self.serves(node)
+    }
+
     fn directory_appeared(&mut self, parent: NodeId, found: Found<'_>, sink: Sink<'_>) {
         self.deliver_found(parent, Scan::Report, found, sink);
         self.directory_found(parent, found.name, Scan::Report);
@@ -170,19 +174,24 @@ impl Watches {
     /// What the kernel would have told: IN_CREATE, then IN_CLOSE_WRITE of a file that nobody writes to any more. What has
     /// been there for long, at the first scan or a return, concerns only those watches that want to know it.
     fn deliver_found(&mut self, dir: NodeId, scan: Scan, found: Found<'_>, sink: Sink<'_>) {
-        // Of what a new configuration asks for, nothing has been lost.
+        // Of what a new configuration asks for, nothing has been lost to those that are not new.
         let nothing_lost = self.reloading && !self.recovering;
-        let old = scan == Scan::First || (scan == Scan::Return && (!found.recent || nothing_lost));
-        if old && !self.set_of(dir).existing {
+        let whose = match scan {
+            Scan::First => Whose::Existing,
+            Scan::Return if !found.recent => Whose::Existing,
+            Scan::Return if nothing_lost => Whose::New,
+            Scan::None | Scan::Watch | Scan::List | Scan::Return | Scan::Recent | Scan::Report => Whose::All,
+        };
+        if whose == Whose::Existing && !self.set_of(dir).existing {
             return;
         }
         let (is_dir, closed) = (found.kind == Kind::Directory, found.kind == Kind::File && !found.written_to);
         let created = if is_dir { Mask::CREATE.with(Mask::ISDIR) } else { Mask::CREATE };
         let name = found.name;
         for mask in [created].into_iter().chain(closed.then_some(Mask::CLOSE_WRITE)) {
-            if old {
+            if whose != Whose::All {
                 self.deliver_departure_from(dir, name, sink);
-                let maps = self.maps_for(dir, name, is_dir, true);
+                let maps = self.maps_for(dir, name, is_dir, whose);
                 let event = Event { mask, dir, name, is_dir, below: true, maps: &[], source: None, from_scan: true };
                 self.deliver_to(maps, event, sink);
             } else {
@@ -196,7 +205,7 @@ impl Watches {
     pub fn vanished(&mut self, dir: NodeId, name: &[u8], is_dir: bool, sink: Sink<'_>) {
         self.deliver_departure_from(dir, name, sink);
         let mask = if is_dir { Mask::DELETE.with(Mask::ISDIR) } else { Mask::DELETE };
-        let maps = self.maps_for(dir, name, is_dir, false);
+        let maps = self.maps_for(dir, name, is_dir, Whose::All);
         let event = Event { mask, dir, name, is_dir, below: false, maps: &[], source: None, from_scan: true };
         self.deliver_to(maps, event, sink);
     }
@@ -240,6 +249,12 @@ impl Watches {
         self.started && !self.reloading
     }
 
+    /// The same of a single path: those that are not new come back even while a new configuration's are met.
+    fn has_come_back(&self, id: RootId) -> bool {
+        let is_new = self.roots.get(usize::from(id)).is_some_and(|root| root.is_new);
+        self.started && !(self.reloading && is_new)
+    }
+
     /// What a directory of this name serves for its parent's sake: the watches that also want the directories in it,
     /// those found at the start or those that appear; and patterns that it matches.
     pub(super) fn inherited(&self, parent: NodeId, name: &[u8], scan: Scan) -> Roots {
@@ -249,7 +264,8 @@ impl Watches {
         let wants = |id: &RootId| {
             included(*id).is_some_and(|watch| match scan {
                 Scan::Report => watch.auto_add,
-                Scan::Return => (watch.rec || (watch.auto_add && self.is_a_return())) && self.replays(*id),
+                Scan::Return if watch.rec && watch.auto_add => true,
+                Scan::Return => (watch.rec || (watch.auto_add && self.has_come_back(*id))) && self.replays(*id),
                 Scan::None | Scan::Watch | Scan::List | Scan::First | Scan::Recent => watch.rec,
             })
         };
@@ -263,6 +279,7 @@ impl Watches {
     /// Events are lost: everything is looked at again.
     pub(super) fn recover(&mut self) {
         self.recovering = true;
+        self.recovers_again = self.reloading;
         self.tree.forget_met();
         // Before all has been scanned once, an unknown directory is not new, and what is there is still to be told.
         let scan = if self.is_a_return() { Scan::Recent } else { Scan::Return };
@@ -281,7 +298,11 @@ impl Watches {
             // Also those below a directory that is lost: they may have left it before. Who is still aside was met, if at
             // all, before another took its place.
             let (is_met, presence) = (self.tree.is_met(node), self.tree.presence(node));
-            if presence == Presence::Aside || (presence == Presence::Here && !is_met) {
+            if presence == Presence::Deleted && self.tree.wd(node).is_some() {
+                // Its IN_IGNORED may be among what was lost.
+                self.leaving.push(node);
+            }
+            if presence == Presence::Aside || (presence == Presence::Here && !is_met && self.is_known(node)) {
                 self.gone_unseen(node);
             }
         }

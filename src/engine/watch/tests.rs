@@ -1,5 +1,9 @@
 //! Records and listings as no kernel needs to send them, against the tree and the events that come out.
 
+mod lost;
+mod moves;
+mod reload;
+
 use super::*;
 use crate::sys::clock::Tick;
 use crate::sys::inotify::Record;
@@ -212,261 +216,6 @@ fn a_descriptor_lives_until_it_is_ignored() {
 }
 
 #[test]
-fn a_directory_that_moves_out_is_unwatched_with_all_below_and_has_no_path() {
-    let tree: &[(&str, &[&str])] = &[("/s", &["a/"]), ("/s/a", &["b/"])];
-    let mut rig = Rig::new(&[watch("/s", 0, true, true)], tree);
-    let (a, b) = (rig.wd("/s/a"), rig.wd("/s/a/b"));
-    let from = Mask::MOVED_FROM.with(Mask::ISDIR);
-    assert_eq!(rig.in_dir("/s", from, "a"), [], "it waits for its second half");
-    assert_eq!(rig.record(b, Mask::CLOSE_WRITE, 0, "f"), [], "and what comes from below waits with it");
-    assert_eq!(rig.watches.deadline(), None);
-    rig.watches.queue_is_empty(Tick(100));
-    assert_eq!(rig.watches.deadline(), Some(Tick(121)));
-    assert_eq!(rig.give_up(), [event(from, "/s/a")]);
-    assert_eq!(rig.record(b, Mask::CLOSE_WRITE, 0, "f"), [], "its path is not known");
-    let mut gone = rig.unwatched();
-    gone.sort();
-    assert_eq!(gone, [a, b]);
-    assert_eq!(rig.record(a, Mask::IGNORED, 0, ""), [], "we removed it ourselves");
-    assert_eq!(rig.record(b, Mask::IGNORED, 0, ""), []);
-    assert_eq!(rig.watches.tree().len(), 2);
-}
-
-/// A rename within the tree is one change: descriptors stay, and nothing is scanned.
-#[test]
-fn a_directory_renamed_within_the_tree_keeps_its_watches() {
-    let tree: &[(&str, &[&str])] = &[("/s", &["a/", "c/"]), ("/s/a", &["b/"])];
-    let mut rig = Rig::new(&[watch("/s", 0, true, true)], tree);
-    let (s, a, b, c) = (rig.wd("/s"), rig.wd("/s/a"), rig.wd("/s/a/b"), rig.wd("/s/c"));
-    let (from, to) = (Mask::MOVED_FROM.with(Mask::ISDIR), Mask::MOVED_TO.with(Mask::ISDIR));
-    rig.record(s, from, 5, "a");
-    assert_eq!(rig.record(b, Mask::CLOSE_WRITE, 0, "early"), [], "its new path is not known yet");
-    let seen = rig.record(c, to, 5, "z");
-    assert_eq!(seen, [event(from, "/s/a"), event(to, "/s/c/z"), event(Mask::CLOSE_WRITE, "/s/c/z/b/early")]);
-    assert_eq!((rig.give_up(), rig.watches.deadline()), (vec![], None));
-    assert_eq!(rig.watches.next_scan(), Some((rig.node("/s/c/z").unwrap(), Scan::Watch)), "it is verified");
-    assert_eq!((rig.watches.next_scan(), rig.unwatched()), (None, vec![]));
-    assert_eq!(rig.record(a, Mask::MOVE_SELF, 0, ""), [event(Mask::MOVE_SELF, "/s/c/z")]);
-    assert_eq!(rig.record(b, Mask::CLOSE_WRITE, 0, "f"), [event(Mask::CLOSE_WRITE, "/s/c/z/b/f")]);
-}
-
-/// _[tried]_: the records are FROM a, TO b, FROM b, TO a; both subtrees stay, each under the other's name.
-#[test]
-fn an_exchange_keeps_both_subtrees() {
-    let tree: &[(&str, &[&str])] = &[("/s", &["a/", "b/"]), ("/s/a", &["x/"]), ("/s/b", &["y/"])];
-    let mut rig = Rig::new(&[watch("/s", 0, true, true)], tree);
-    let (s, x, y) = (rig.wd("/s"), rig.wd("/s/a/x"), rig.wd("/s/b/y"));
-    let (a, b) = (rig.wd("/s/a"), rig.wd("/s/b"));
-    let (from, to) = (Mask::MOVED_FROM.with(Mask::ISDIR), Mask::MOVED_TO.with(Mask::ISDIR));
-    let mut seen = Seen::new();
-    for (mask, cookie, name) in [(from, 5, "a"), (to, 5, "b"), (from, 6, "b"), (to, 6, "a")] {
-        seen.extend(rig.record(s, mask, cookie, name));
-        if mask == to {
-            rig.record(if cookie == 5 { a } else { b }, Mask::MOVE_SELF, 0, "");
-        }
-    }
-    assert_eq!(seen, [event(from, "/s/a"), event(to, "/s/b"), event(from, "/s/b"), event(to, "/s/a")]);
-    assert_eq!((rig.give_up(), rig.scan(|_| &[]), rig.unwatched()), (vec![], vec![], vec![]));
-    assert_eq!(rig.record(x, Mask::CLOSE_WRITE, 0, "f"), [event(Mask::CLOSE_WRITE, "/s/b/x/f")]);
-    assert_eq!(rig.record(y, Mask::CLOSE_WRITE, 0, "f"), [event(Mask::CLOSE_WRITE, "/s/a/y/f")]);
-    assert_eq!(rig.watches.tree().len(), 6);
-}
-
-/// A directory is renamed onto another that nobody watches yet, and back: the halves are those of an exchange, but it is
-/// itself that says twice that it was renamed.
-#[test]
-fn a_directory_that_was_renamed_onto_another_goes_back() {
-    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &["a/"])]);
-    let (s, a) = (rig.wd("/s"), rig.wd("/s/a"));
-    rig.record(s, DIR_CREATED, 0, "b");
-    for (cookie, old, new) in [(5, "a", "b"), (6, "b", "a")] {
-        rig.record(s, Mask::MOVED_FROM.with(Mask::ISDIR), cookie, old);
-        rig.record(s, Mask::MOVED_TO.with(Mask::ISDIR), cookie, new);
-        rig.record(a, Mask::MOVE_SELF, 0, "");
-    }
-    assert_eq!(rig.record(a, Mask::CLOSE_WRITE, 0, "f"), [event(Mask::CLOSE_WRITE, "/s/a/f")]);
-    assert!(rig.node("/s/b").is_none());
-}
-
-/// The same, and many renames later it leaves: that is not the other half of an exchange.
-#[test]
-fn a_rename_long_after_another_onto_its_place_is_no_exchange() {
-    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &["a/"])]);
-    let (s, a) = (rig.wd("/s"), rig.wd("/s/a"));
-    rig.record(s, DIR_CREATED, 0, "b");
-    rig.record(s, Mask::MOVED_FROM.with(Mask::ISDIR), 5, "a");
-    rig.record(s, Mask::MOVED_TO.with(Mask::ISDIR), 5, "b");
-    rig.record(s, Mask::MOVED_FROM.with(Mask::ISDIR), 50, "b");
-    rig.give_up();
-    assert_eq!((rig.unwatched(), rig.node("/s/b")), (vec![a], None));
-}
-
-/// It is on its way, and the directory that it has left is deleted; a scan meets it. What is kept back of it is older
-/// than its listing there.
-#[test]
-fn what_was_kept_back_is_not_told_after_a_listing() {
-    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &["a/"]), ("/s/a", &["b/"])]);
-    let (s, a, b) = (rig.wd("/s"), rig.wd("/s/a"), rig.wd("/s/a/b"));
-    let from = Mask::MOVED_FROM.with(Mask::ISDIR);
-    rig.record(a, from, 5, "b");
-    rig.record(b, Mask::MOVED_FROM, 6, "f");
-    rig.record(b, Mask::MOVED_TO, 7, "f");
-    rig.record(s, Mask::DELETE.with(Mask::ISDIR), 0, "a");
-    rig.record(s, DIR_CREATED, 0, "b");
-    let (node, scan) = rig.watches.next_scan().unwrap();
-    assert_eq!((rig.watches.watched(node, b, scan, true), scan), (Some(node), Scan::Report));
-    assert_eq!(rig.give_up(), [event(from, "/s/a/b")]);
-    assert_eq!(rig.record(b, Mask::DELETE, 0, "f"), [event(Mask::DELETE, "/s/b/f")]);
-}
-
-/// A name that is to be looked at is looked at where its directory has gone to.
-#[test]
-fn a_name_in_doubt_goes_with_its_directory() {
-    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &["a/"])]);
-    let (s, a) = (rig.wd("/s"), rig.node("/s/a").unwrap());
-    rig.in_dir("/s/a", Mask::MOVED_TO, "f");
-    rig.record(rig.wd("/s/a"), Mask::MOVED_FROM, 1, "f");
-    rig.record(s, Mask::MOVED_FROM.with(Mask::ISDIR), 5, "a");
-    assert_eq!(rig.watches.next_name_in_doubt(), None, "it has no path");
-    rig.record(s, Mask::MOVED_TO.with(Mask::ISDIR), 5, "z");
-    rig.watches.try_again();
-    assert_eq!(rig.watches.next_name_in_doubt(), Some((a, b"f".to_vec())));
-}
-
-/// The kernel does not compare cookies: what came to a name long ago may have come there once more, if nothing was told
-/// in between.
-#[test]
-fn a_name_that_is_left_may_have_been_come_to_again() {
-    for (between, in_doubt) in [(None, true), (Some("g"), false)] {
-        let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &[])]);
-        let (s, node) = (rig.wd("/s"), rig.node("/s").unwrap());
-        rig.record(s, Mask::MOVED_TO, 5, "f");
-        between.into_iter().for_each(|name| drop(rig.record(s, Mask::MOVED_TO, 6, name)));
-        rig.record(s, Mask::MOVED_FROM, 50, "f");
-        let expected = in_doubt.then(|| (node, b"f".to_vec()));
-        assert_eq!(rig.watches.next_name_in_doubt(), expected);
-    }
-}
-
-/// The first half of an exchange may be among what was lost.
-#[test]
-fn a_name_that_is_left_just_after_lost_events_is_in_doubt() {
-    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &[])]);
-    let (s, node) = (rig.wd("/s"), rig.node("/s").unwrap());
-    rig.record(s, Mask::MOVED_FROM, 5, "f");
-    assert_eq!(rig.watches.next_name_in_doubt(), None);
-    rig.record(Wd::OVERFLOW, Mask::Q_OVERFLOW, 0, "");
-    rig.record(s, Mask::MOVED_FROM, 6, "f");
-    assert_eq!(rig.watches.next_name_in_doubt(), Some((node, b"f".to_vec())));
-}
-
-/// rename(2) over an empty directory: the one that stood there says itself that it is gone.
-#[test]
-fn a_directory_that_is_renamed_onto_is_gone() {
-    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &["a/", "b/"])]);
-    let (s, a, b) = (rig.wd("/s"), rig.wd("/s/a"), rig.wd("/s/b"));
-    rig.record(s, Mask::MOVED_FROM.with(Mask::ISDIR), 5, "a");
-    rig.record(s, Mask::MOVED_TO.with(Mask::ISDIR), 5, "b");
-    assert_eq!(rig.record(b, Mask::DELETE_SELF, 0, ""), [event(Mask::DELETE_SELF, "/s/b")]);
-    assert_eq!(rig.record(b, Mask::IGNORED, 0, ""), [event(Mask::IGNORED, "/s/b")]);
-    // The new one can be renamed again, and is not taken for the old one.
-    rig.record(s, Mask::MOVED_FROM.with(Mask::ISDIR), 6, "b");
-    rig.record(s, Mask::MOVED_TO.with(Mask::ISDIR), 6, "c");
-    assert_eq!(rig.record(a, Mask::CLOSE_WRITE, 0, "f"), [event(Mask::CLOSE_WRITE, "/s/c/f")]);
-    assert_eq!((rig.give_up(), rig.watches.tree().len()), (vec![], 3));
-}
-
-/// A name that was moved out is made anew before the 20 ms are over: the new directory is another.
-#[test]
-fn a_name_is_free_while_its_directory_is_on_its_way() {
-    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &["a/"])]);
-    let (s, a) = (rig.wd("/s"), rig.wd("/s/a"));
-    let from = Mask::MOVED_FROM.with(Mask::ISDIR);
-    rig.record(s, from, 5, "a");
-    let both = [event(from, "/s/a"), event(DIR_CREATED, "/s/a")];
-    assert_eq!(rig.record(s, DIR_CREATED, 0, "a"), both, "the name is free before it is taken");
-    rig.scan(|_| &[]);
-    assert_eq!(rig.in_dir("/s/a", Mask::CLOSE_WRITE, "f"), [event(Mask::CLOSE_WRITE, "/s/a/f")]);
-    assert_eq!(rig.give_up(), [], "it is told once");
-    assert_eq!(rig.unwatched(), [a]);
-    assert_eq!(rig.in_dir("/s/a", Mask::CLOSE_WRITE, "f"), [event(Mask::CLOSE_WRITE, "/s/a/f")]);
-}
-
-/// From one watch to another: the subtree changes hands without a new watch, and its new owner is told what is there.
-#[test]
-fn a_directory_renamed_into_another_watch_is_that_ones_from_now_on() {
-    let tree: &[(&str, &[&str])] = &[("/s", &["a/"]), ("/s/a", &["b/"])];
-    let mut rig = Rig::new(&[watch("/s", 0, true, true), watch("/t", 1, true, true)], tree);
-    let (s, t, b) = (rig.wd("/s"), rig.wd("/t"), rig.wd("/s/a/b"));
-    rig.record(s, Mask::MOVED_FROM.with(Mask::ISDIR), 5, "a");
-    rig.record(t, Mask::MOVED_TO.with(Mask::ISDIR), 5, "a");
-    assert_eq!(rig.record(b, Mask::CLOSE_WRITE, 0, "f"), [(Mask::CLOSE_WRITE, "/t/a/b/f".to_owned(), vec![1])]);
-    let (node, scan) = rig.watches.next_scan().unwrap();
-    assert_eq!((Some(node), scan), (rig.node("/t/a"), Scan::Report));
-    assert_eq!(rig.unwatched(), []);
-}
-
-/// Its second half has another cookie: it went out, and what arrived is new.
-#[test]
-fn a_rename_whose_second_half_never_comes_is_a_loss() {
-    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &["a/"])]);
-    let (s, a) = (rig.wd("/s"), rig.wd("/s/a"));
-    rig.record(s, Mask::MOVED_FROM.with(Mask::ISDIR), 5, "a");
-    rig.record(s, Mask::MOVED_TO.with(Mask::ISDIR), 6, "z");
-    rig.give_up();
-    assert_eq!(rig.unwatched(), [a]);
-    assert_eq!(rig.scan(|_| &["f"]), [event(Mask::CREATE, "/s/z/f"), event(Mask::CLOSE_WRITE, "/s/z/f")]);
-}
-
-/// Moved out and in again before it was unwatched: the scan meets the old descriptor, which then stays.
-#[test]
-fn a_descriptor_that_is_met_again_is_not_unwatched() {
-    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &["a/"])]);
-    let (s, a) = (rig.wd("/s"), rig.wd("/s/a"));
-    rig.record(s, Mask::MOVED_FROM.with(Mask::ISDIR), 5, "a");
-    rig.give_up();
-    rig.record(s, Mask::MOVED_TO.with(Mask::ISDIR), 6, "a");
-    let (node, scan) = rig.watches.next_scan().unwrap();
-    rig.watches.watched(node, a, scan, true);
-    assert_eq!(rig.unwatched(), []);
-    assert_eq!(rig.record(a, Mask::CLOSE_WRITE, 0, "f"), [event(Mask::CLOSE_WRITE, "/s/a/f")]);
-}
-
-#[test]
-fn a_rename_carries_its_source() {
-    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &["a/"])]);
-    let source = |rig: &mut Rig, wd, cookie| {
-        let mut source = None;
-        let record = Record { wd, mask: Mask::MOVED_TO, cookie, name: b"new" };
-        rig.watches.record(&record, &mut |_, event| source = event.source.map(<[u8]>::to_vec));
-        source
-    };
-    let (s, a) = (rig.wd("/s"), rig.wd("/s/a"));
-    rig.record(s, Mask::MOVED_FROM, 5, "old");
-    assert_eq!(source(&mut rig, a, 5).as_deref(), Some(&b"/s/old"[..]));
-    assert_eq!(source(&mut rig, a, 5), None, "it is used once");
-    rig.record(s, Mask::MOVED_FROM, 6, "old");
-    assert_eq!(source(&mut rig, a, 7), None, "a cookie that does not match");
-}
-
-/// A directory that no watch wants is renamed: its second half has its source too, and first halves do not pile up.
-#[test]
-fn a_rename_of_a_directory_that_is_not_watched_carries_its_source() {
-    let mut rig = Rig::new(&[watch("/s", 0, false, false)], &[]);
-    let s = rig.wd("/s");
-    for cookie in 1..100 {
-        rig.record(s, Mask::MOVED_FROM.with(Mask::ISDIR), cookie, "old");
-        let mut source = None;
-        if cookie % 2 == 0 {
-            let record = Record { wd: s, mask: Mask::MOVED_TO.with(Mask::ISDIR), cookie, name: b"new" };
-            rig.watches.record(&record, &mut |_, event| source = event.source.map(<[u8]>::to_vec));
-            assert_eq!(source.as_deref(), Some(&b"/s/old"[..]));
-        }
-    }
-    assert!(rig.watches.first_halves() <= 16);
-}
-
-#[test]
 fn overlapping_watches_share_a_descriptor_and_an_event_goes_to_each_map_once() {
     let watches = [watch("/s", 0, true, true), watch("/s/a", 1, false, false), watch("/s/a", 0, false, false)];
     let mut rig = Rig::new(&watches, &[("/s", &["a/"])]);
@@ -569,14 +318,6 @@ fn what_is_told_twice_is_reported_once() {
 }
 
 #[test]
-fn an_overflow_reaches_every_watch_with_its_path() {
-    let watches = [watch("/s", 0, true, true), watch("/t/u", 1, false, false)];
-    let mut rig = Rig::new(&watches, &[]);
-    let expected = [event(Mask::Q_OVERFLOW, "/s"), (Mask::Q_OVERFLOW, "/t/u".to_owned(), vec![1])];
-    assert_eq!(rig.record(Wd::OVERFLOW, Mask::Q_OVERFLOW, 0, ""), expected);
-}
-
-#[test]
 fn the_root_directory_can_be_watched() {
     let mut rig = Rig::new(&[watch("/", 0, false, true)], &[]);
     assert_eq!(rig.in_dir("/", DIR_CREATED, "new"), [event(DIR_CREATED, "/new")]);
@@ -629,28 +370,6 @@ fn the_tree_survives_random_operations() {
             }
         }
     }
-}
-
-/// A directory's listing and the record of its arrival both make it known: it is one directory, and told of once.
-#[test]
-fn a_directory_that_moves_into_a_new_one_while_that_is_listed_is_known_once() {
-    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &["x/"]), ("/s/x", &["sub/"])]);
-    let (s, x, sub) = (rig.wd("/s"), rig.wd("/s/x"), rig.wd("/s/x/sub"));
-    rig.in_dir("/s", DIR_CREATED, "new");
-    // The scan of /s/new finds x, which was renamed meanwhile; its watch is the one that x has.
-    let (new, scan) = rig.watches.next_scan().unwrap();
-    rig.watches.watched(new, Wd(50), scan, true);
-    let found = Found { name: b"x", kind: Kind::Directory, written_to: false, recent: false };
-    rig.watches.entry(new, scan, found, &mut |_, _| {});
-    let (node, scan) = rig.watches.next_scan().unwrap();
-    assert_eq!(rig.watches.watched(node, x, scan, false), None, "the records of the rename are not read");
-    rig.record(s, Mask::MOVED_FROM.with(Mask::ISDIR), 5, "x");
-    rig.record(Wd(50), Mask::MOVED_TO.with(Mask::ISDIR), 5, "x");
-    rig.watches.try_again();
-    assert_eq!(rig.scan(|_| &[]), []);
-    assert_eq!(rig.record(x, Mask::CLOSE_WRITE, 0, "f"), [event(Mask::CLOSE_WRITE, "/s/new/x/f")]);
-    assert_eq!(rig.record(sub, Mask::CLOSE_WRITE, 0, "f"), [event(Mask::CLOSE_WRITE, "/s/new/x/sub/f")]);
-    assert_eq!(rig.unwatched(), [], "what is met again stays watched");
 }
 
 /// Renaming gives the memory of old names back.
@@ -709,53 +428,6 @@ fn a_descriptor_that_is_handed_out_again_is_the_new_directorys() {
     assert_eq!(rig.watches.watch_descriptors(), 3);
 }
 
-/// The second half is lost: the recovery meets the directory under its new name, and what lies below has come along.
-#[test]
-fn an_overflow_between_the_halves_of_a_rename_loses_no_directory() {
-    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &["a/"]), ("/s/a", &["b/"])]);
-    let (root, s, a, b) = (rig.wd("/"), rig.wd("/s"), rig.wd("/s/a"), rig.wd("/s/a/b"));
-    rig.record(s, Mask::MOVED_FROM.with(Mask::ISDIR), 5, "a");
-    rig.record(Wd::OVERFLOW, Mask::Q_OVERFLOW, 0, "");
-    while let Some((node, scan)) = rig.watches.next_scan() {
-        let path = String::from_utf8(rig.watches.tree().path(node, b"")).unwrap();
-        let (wd, below): (Wd, &[u8]) = match path.as_str() {
-            "/" => (root, b""),
-            "/s" => (s, b"z"),
-            "/s/z" => (a, b"b"),
-            "/s/z/b" => (b, b""),
-            other => panic!("{other} is scanned"),
-        };
-        let node = rig.watches.watched(node, wd, scan, true).unwrap();
-        if !below.is_empty() {
-            let found = Found { name: below, kind: Kind::Directory, written_to: false, recent: true };
-            rig.watches.entry(node, scan, found, &mut |_, _| {});
-        }
-        rig.let_go();
-    }
-    assert_eq!(rig.unwatched(), [], "all that was watched is met again");
-    assert_eq!(rig.record(b, Mask::CLOSE_WRITE, 0, "f"), [event(Mask::CLOSE_WRITE, "/s/z/b/f")]);
-    let told = rig.record(s, Mask::MOVED_TO.with(Mask::ISDIR), 5, "y");
-    assert_eq!(told, [event(Mask::MOVED_TO.with(Mask::ISDIR), "/s/y")], "a half without its other is an arrival");
-}
-
-/// It was met, was renamed, and has made room for another that is met in its new place: it may be met once more.
-#[test]
-fn who_has_made_room_while_lost_events_are_looked_for_is_met_again() {
-    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &["a/", "b/"])]);
-    let (s, a, b) = (rig.wd("/s"), rig.wd("/s/a"), rig.wd("/s/b"));
-    let [a_node, b_node] = ["/s/a", "/s/b"].map(|path| rig.node(path).unwrap());
-    rig.record(Wd::OVERFLOW, Mask::Q_OVERFLOW, 0, "");
-    assert_eq!(rig.watches.watched(a_node, a, Scan::Recent, true), Some(a_node));
-    rig.record(s, Mask::MOVED_FROM.with(Mask::ISDIR), 5, "a");
-    rig.record(s, Mask::MOVED_TO.with(Mask::ISDIR), 5, "c");
-    for expected in [None, Some(b_node)] {
-        assert_eq!(rig.watches.watched(a_node, b, Scan::Watch, true), expected);
-    }
-    rig.record(s, DIR_CREATED, 0, "b");
-    let new = rig.node("/s/b").unwrap();
-    assert_eq!(rig.watches.watched(new, a, Scan::Report, true), Some(a_node));
-}
-
 /// What waits for permission is told of once, and looked at again when its permissions change, and only then.
 #[test]
 fn a_denied_directory_waits_for_its_permissions() {
@@ -775,37 +447,6 @@ fn a_denied_directory_waits_for_its_permissions() {
     assert_eq!(rig.watches.next_scan(), None, "it is open");
 }
 
-/// A first look that the queue may contradict does not count until it is repeated after a read.
-#[test]
-fn what_is_met_while_records_are_unread_is_provisional() {
-    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &[])]);
-    rig.in_dir("/s", DIR_CREATED, "a");
-    let (node, scan) = rig.watches.next_scan().unwrap();
-    assert_eq!(rig.watches.watched(node, Wd(60), scan, false), None);
-    assert_eq!(rig.record(Wd(60), Mask::CLOSE_WRITE, 0, "f"), [], "its records are dropped, for a listing follows");
-    assert_eq!(rig.watches.next_scan(), None, "not before more has been read");
-    rig.watches.try_again();
-    let (node, scan) = rig.watches.next_scan().unwrap();
-    assert_eq!(rig.watches.watched(node, Wd(60), scan, false), Some(node));
-    assert_eq!(rig.record(Wd(60), Mask::CLOSE_WRITE, 0, "f"), [event(Mask::CLOSE_WRITE, "/s/a/f")]);
-}
-
-/// One directory is renamed onto an empty one, and is exchanged at once with one that comes from outside: the first half
-/// that follows means it, and not the one that was overwritten.
-#[test]
-fn what_was_overwritten_before_is_not_what_is_exchanged() {
-    let tree: &[(&str, &[&str])] = &[("/s", &["a/", "b/"])];
-    let mut rig = Rig::new(&[watch("/s", 0, true, true), watch("/t", 0, true, true)], tree);
-    let (s, t, a) = (rig.wd("/s"), rig.wd("/t"), rig.wd("/s/a"));
-    let (from, to) = (Mask::MOVED_FROM.with(Mask::ISDIR), Mask::MOVED_TO.with(Mask::ISDIR));
-    rig.record(s, from, 1, "a");
-    rig.record(s, to, 1, "b");
-    rig.record(s, to, 2, "b");
-    rig.record(s, from, 3, "b");
-    rig.record(t, to, 3, "x");
-    assert_eq!(rig.record(a, Mask::CLOSE_WRITE, 0, "f"), [event(Mask::CLOSE_WRITE, "/t/x/f")]);
-}
-
 /// A directory's listing goes on, whatever else is watched meanwhile: what leaves it before the listing comes to it takes
 /// along what was still to be done for it.
 #[test]
@@ -819,43 +460,4 @@ fn a_listing_is_not_over_because_another_directory_is_watched() {
     rig.record(s, Mask::MOVED_TO.with(Mask::ISDIR), 5, "b");
     let found = rig.node("/s/b").unwrap();
     assert!(std::iter::from_fn(|| rig.watches.next_scan()).any(|next| next == (found, Scan::Report)));
-}
-
-/// Events are lost before all has been scanned for the first time: what is there already is told all the same to whoever wants
-/// to know it, and nobody takes it for new.
-#[test]
-fn an_overflow_during_the_first_scan_hides_nothing_and_makes_nothing_new() {
-    let listing = |path: &str| match path {
-        "/s" => &["old", "sub/"][..],
-        "/s/sub" => &["f"],
-        _ => &[],
-    };
-    for before_all in [true, false] {
-        let wants = Watch { existing: true, ..watch("/s", 0, true, false) };
-        let mut rig = Rig::unscanned(&[wants, watch("/s", 1, true, true), watch("/s", 2, false, true)]);
-        rig.recent = false;
-        let mut seen = Seen::new();
-        if !before_all {
-            // Some of it has been scanned: the root, but not what is in it.
-            while let Some((node, scan)) = rig.watches.next_scan() {
-                let wd = Wd(rig.next_wd);
-                rig.next_wd += 1;
-                rig.watches.watched(node, wd, scan, true);
-                if rig.watches.tree().path(node, b"") == b"/s" {
-                    let found = Found { name: b"sub", kind: Kind::Directory, written_to: false, recent: false };
-                    rig.watches.entry(node, scan, found, &mut note(&mut seen));
-                    break;
-                }
-            }
-        }
-        seen.extend(rig.record(Wd::OVERFLOW, Mask::Q_OVERFLOW, 0, ""));
-        seen.extend(rig.scan(listing));
-        let told =
-            |map: MapId| seen.iter().filter(move |(mask, _, maps)| !mask.any(Mask::Q_OVERFLOW) && maps.contains(&map));
-        let paths: std::collections::BTreeSet<&str> = told(0).map(|(_, path, _)| path.as_str()).collect();
-        assert!(paths.contains("/s/old") && paths.contains("/s/sub/f"), "{paths:?}");
-        assert_eq!(told(1).chain(told(2)).count(), 0, "{seen:?}");
-        let sub = rig.node("/s/sub").unwrap();
-        assert_eq!(rig.watches.set_of(sub).maps, [0, 1], "without rec, what was there before does not count");
-    }
 }

@@ -162,3 +162,25 @@ fn only_what_a_rule_is_for_is_scheduled() {
     rig.tasks.match_again(&mut rig.tree, sub, b"yes", &[0]);
     assert_eq!(rig.take(), [What::NotMatched]);
 }
+
+/// What has been looked for and is not there was a file; a directory that has its name now keeps its task.
+#[test]
+fn what_is_missed_cancels_nothing_of_another_kind() {
+    let mut rig = Rig::new(vec![Scheduler { dirs: true, ..scheduler(DELAY) }], vec![map()], 9);
+    rig.event_in(Mask::CREATE, "/d/x", true, &[0]);
+    let dir = rig.node("/d");
+    let missed = |is_dir| Event {
+        mask: Mask::DELETE,
+        dir,
+        name: b"x",
+        is_dir,
+        below: false,
+        maps: &[0],
+        source: None,
+        from_scan: true,
+    };
+    rig.tasks.event(Tick(rig.now), &mut rig.tree, &missed(false));
+    assert_eq!((rig.tasks.len(), rig.take()), (1, vec![]));
+    rig.tasks.event(Tick(rig.now), &mut rig.tree, &missed(true));
+    assert_eq!((rig.tasks.len(), rig.take()), (0, vec![What::Cancelled]));
+}

@@ -13,6 +13,8 @@ pub struct Inode {
     /// Names in it, if it is a directory.
     pub names: Option<BTreeMap<String, usize>>,
     pub wd: Option<i32>,
+    /// What its watch asks for.
+    asked: Mask,
     /// Somebody has it open for writing.
     pub open: bool,
     /// It was closed where a watch is, and not renamed itself since; or it came to where one is with its directory.
@@ -60,6 +62,8 @@ pub enum Op {
     Remove(String),
     Rename(String, String),
     Exchange(String, String),
+    /// Asks the daemon to take the configuration of this number.
+    Reload(usize),
 }
 
 impl Disk {
@@ -136,12 +140,17 @@ impl Disk {
         self.inodes[dir].names.as_mut().unwrap().remove(name);
     }
 
-    pub fn watch(&mut self, inode: usize) -> Wd {
-        if self.inodes[inode].wd.is_none() {
-            self.last_wd += 1;
-            self.inodes[inode].wd = Some(self.last_wd);
-        }
-        Wd(self.inodes[inode].wd.unwrap())
+    /// Like `Inotify::watch`: what a watch asks for is added to, or replaced if it may be narrowed.
+    pub fn watch(&mut self, inode: usize, mask: Mask, may_narrow: bool) -> Wd {
+        let last = &mut self.last_wd;
+        let inode = &mut self.inodes[inode];
+        let is_new = inode.wd.is_none();
+        let wd = *inode.wd.get_or_insert_with(|| {
+            *last += 1;
+            *last
+        });
+        inode.asked = if is_new || may_narrow { mask } else { inode.asked.with(mask) };
+        Wd(wd)
     }
 
     pub fn unwatch(&mut self, wd: Wd) {
@@ -180,7 +189,8 @@ impl Disk {
     pub fn tell(&mut self) {
         match self.due.pop_front() {
             Some(Due::Record { of, mask, cookie, name }) => {
-                self.put(self.inodes[of].wd, mask, cookie, &name);
+                let asks = self.inodes[of].asked.any(Mask(mask.0 & !ISDIR.0));
+                self.put(self.inodes[of].wd.filter(|_| asks), mask, cookie, &name);
                 if matches!(self.due.front(), Some(Due::Closed { .. })) {
                     self.tell();
                 }
@@ -248,6 +258,7 @@ impl Disk {
                 self.owe(dir, mask, 0, &name);
                 self.due.push_back(Due::Gone { of: inode });
             }
+            Op::Reload(_) => {}
             Op::Rename(from, to) => self.rename((from, to), split(from), split(to), false)?,
             Op::Exchange(from, to) => self.rename((from, to), split(from), split(to), true)?,
         }
