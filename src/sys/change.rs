@@ -121,11 +121,20 @@ pub fn make_dir(at: BorrowedFd<'_>, path: &[u8], mode: u32) -> Result<(), Errno>
         .map(drop)
 }
 
-/// Sets owner and group, where they are given. `file` may be a place (O_PATH), and a link's own.
-pub fn set_owner(file: BorrowedFd<'_>, user: Option<u32>, group: Option<u32>) -> Result<(), Errno> {
+/// A user and a group that something is to belong to; what is not given stays as it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Owner {
+    /// Numeric.
+    pub user: Option<u32>,
+    /// Numeric.
+    pub group: Option<u32>,
+}
+
+/// Sets owner and group. `file` may be a place (O_PATH), and a link's own.
+pub fn set_owner(file: BorrowedFd<'_>, owner: Owner) -> Result<(), Errno> {
     // The number that leaves an id as it is (chown(2)).
     const KEEP: u32 = u32::MAX;
-    let (user, group) = (user.unwrap_or(KEEP), group.unwrap_or(KEEP));
+    let (user, group) = (owner.user.unwrap_or(KEEP), owner.group.unwrap_or(KEEP));
     // SAFETY: a NUL-terminated constant and numbers.
     gate::call("fchownat", || unsafe {
         libc::fchownat(file.as_raw_fd(), c"".as_ptr(), user, group, libc::AT_EMPTY_PATH)

@@ -1,5 +1,6 @@
 //! The wrappers' own parsers, with bytes that no kernel sends.
 
+use super::change::Owner;
 use super::fs::{self, CWD, Kind, Open};
 use super::inotify::{Mask, Record, Records, Wd};
 use super::socket::Wait;
@@ -96,8 +97,8 @@ fn owner_mode_and_times_are_set_by_descriptor() {
     ] {
         let file = open(&path(name), how);
         if process::effective_uid() == 0 {
-            change::set_owner(file.as_fd(), Some(17), None).unwrap();
-            change::set_owner(file.as_fd(), None, Some(18)).unwrap();
+            change::set_owner(file.as_fd(), Owner { user: Some(17), group: None }).unwrap();
+            change::set_owner(file.as_fd(), Owner { user: None, group: Some(18) }).unwrap();
         }
         if name != "link" {
             change::set_mode(file.as_fd(), if how == Open::Entry { 0o751 } else { 0o2640 }).unwrap();
