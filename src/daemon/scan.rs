@@ -339,7 +339,7 @@ fn look_at<'e>(dir: BorrowedFd<'_>, entry: Entry<'e>, listing: &Listing, since: 
     let recent_matters = closely && matches!(scan, Scan::Return | Scan::Recent);
     if found.kind == Kind::Unknown || recent_matters || goes_on {
         match fs::stat(dir, entry.name) {
-            Ok(stat) => (found.kind, found.recent) = (stat.kind, stat.ctime >= since),
+            Ok(stat) => (found.kind, found.recent) = (stat.kind, stat.ctime.0 >= since),
             Err(Errno::ENOENT) if goes_on => return None,
             Err(_) => {}
         }

@@ -1,6 +1,8 @@
 //! Small things that know nothing of dogwatch's own rooms. They may use each other, without cycles, and `sys`.
 
 pub mod accounts;
+#[cfg_attr(not(test), expect(dead_code, reason = "used by jobs/files, which come next"))]
+pub mod beneath;
 pub mod diag;
 pub mod duration;
 pub mod fnv;

@@ -36,6 +36,7 @@ pub(super) mod wide {
     const BASE: libc::c_long = if cfg!(target_arch = "mips") { 4000 } else { 0 };
     pub(in super::super) const SYS_CLOCK_GETTIME64: libc::c_long = BASE + 403;
     pub(in super::super) const SYS_TIMERFD_SETTIME64: libc::c_long = BASE + 411;
+    pub(in super::super) const SYS_UTIMENSAT_TIME64: libc::c_long = BASE + 412;
 }
 
 /// Seconds and nanoseconds. The call cannot fail for a clock that the kernel has (BOOTTIME: since 2.6.39). Where the

@@ -10,6 +10,8 @@ pub struct Errno(pub i32);
 impl Errno {
     /// Permission denied.
     pub const EACCES: Errno = Errno(libc::EACCES);
+    /// Not a descriptor for this: closed, or the place of a file only (O_PATH).
+    pub const EBADF: Errno = Errno(libc::EBADF);
     /// Would block: nothing to read, or no room to write.
     pub const EAGAIN: Errno = Errno(libc::EAGAIN);
     /// The user's share of the disk is used up.
@@ -38,12 +40,18 @@ impl Errno {
     pub const ENOENT: Errno = Errno(libc::ENOENT);
     /// No memory left.
     pub const ENOMEM: Errno = Errno(libc::ENOMEM);
+    /// Nothing of that name is kept with the file.
+    pub const ENODATA: Errno = Errno(libc::ENODATA);
     /// No space on the device, or no inotify watch left.
     pub const ENOSPC: Errno = Errno(libc::ENOSPC);
     /// A system call that this kernel does not have.
     pub const ENOSYS: Errno = Errno(libc::ENOSYS);
     /// Not a directory.
     pub const ENOTDIR: Errno = Errno(libc::ENOTDIR);
+    /// A directory with something in it.
+    pub const ENOTEMPTY: Errno = Errno(libc::ENOTEMPTY);
+    /// Something that this file system does not have.
+    pub const ENOTSUP: Errno = Errno(libc::ENOTSUP);
     /// Not permitted.
     pub const EPERM: Errno = Errno(libc::EPERM);
     /// Nothing is behind that name: a socket's, or a device's without its device.
@@ -54,6 +62,8 @@ impl Errno {
     pub const EPROTOTYPE: Errno = Errno(libc::EPROTOTYPE);
     /// No such process.
     pub const ESRCH: Errno = Errno(libc::ESRCH);
+    /// Another file system.
+    pub const EXDEV: Errno = Errno(libc::EXDEV);
 
     /// The error of the call that has just failed on this thread.
     pub(super) fn last() -> Errno {

@@ -1,9 +1,10 @@
-//! Files by descriptor: the at-functions (openat(2), statx(2), readlinkat(2), fchdir(2)); what changes them is in `change`.
+//! Files by descriptor: the at-functions (openat(2), openat2(2), statx(2), readlinkat(2), fchdir(2)); what changes them is
+//! in `change`.
 
 use super::{Errno, Fd, fd, gate};
 use std::ffi::{CStr, CString};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 // SAFETY: AT_FDCWD is no open descriptor and cannot be closed; only the at-functions are given it.
 /// The working directory as a place to start from; with an absolute path it does not matter which that is.
@@ -20,10 +21,14 @@ pub enum Open {
     PlaceFollowing,
     /// The same, refusing a link.
     Place,
+    /// Only the place of an entry of any kind, a link's own too.
+    Entry,
     /// A regular file to read; refuses a link, and does not wait for the other end of a FIFO.
     Read,
     /// A file to read, also through a link; does not wait for the other end of a FIFO.
     ReadFollowing,
+    /// A regular file to write to; refuses a link, and does not wait for the other end of a FIFO.
+    Write,
     /// To write without ever blocking: a FIFO, a terminal or a file that is there.
     WriteNow,
     /// To read and write, also through a link.
@@ -37,12 +42,16 @@ impl Open {
             Open::DirectoryNoFollow => libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_NONBLOCK,
             Open::PlaceFollowing => libc::O_PATH | libc::O_DIRECTORY,
             Open::Place => libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW,
+            Open::Entry => libc::O_PATH | libc::O_NOFOLLOW,
             Open::Read => libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK,
             Open::ReadFollowing => libc::O_RDONLY | libc::O_NONBLOCK,
+            Open::Write => libc::O_WRONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK,
             Open::WriteNow => libc::O_WRONLY | libc::O_NONBLOCK | libc::O_APPEND,
             Open::ReadWriteFollowing => libc::O_RDWR,
         };
-        own | libc::O_CLOEXEC | libc::O_NOCTTY
+        // openat2(2) refuses what means nothing for a place.
+        let besides = if own & libc::O_PATH == 0 { libc::O_NOCTTY | libc::O_LARGEFILE } else { 0 };
+        own | libc::O_CLOEXEC | besides
     }
 }
 
@@ -53,6 +62,30 @@ pub fn open(at: BorrowedFd<'_>, path: &[u8], how: Open) -> Result<Fd, Errno> {
         let raw = gate::call("openat", || unsafe { libc::openat(at.as_raw_fd(), path.as_ptr(), how.flags()) })?;
         Ok(Fd::new(raw))
     })
+}
+
+/// The `struct open_how` of openat2(2).
+#[repr(C)]
+struct OpenHow {
+    flags: u64,
+    mode: u64,
+    resolve: u64,
+}
+
+/// Opens `path` below `root`; the kernel itself sees to it that nothing leads out, and that no link is followed. ENOSYS
+/// before Linux 5.6; the filters of system calls that were made before it say EPERM or EINVAL.
+pub fn open_beneath(root: BorrowedFd<'_>, path: &[u8], how: Open) -> Result<Fd, Errno> {
+    const RESOLVE: u64 = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_MAGICLINKS;
+    let how = OpenHow { flags: how.flags() as u64, mode: 0, resolve: RESOLVE };
+    let (how, size) = (&raw const how, size_of::<OpenHow>());
+    let raw = terminated(path, |path| {
+        // SAFETY: a live NUL-terminated string, and a live structure in the layout and of the size that the kernel is told.
+        gate::call("openat2", || unsafe {
+            libc::syscall(libc::SYS_openat2, root.as_raw_fd(), path.as_ptr(), how, size)
+        })
+    })?;
+    // A descriptor has 32 bits.
+    Ok(Fd::new(raw as RawFd))
 }
 
 /// Opens a file and reads all of it; EFBIG where that is more than `most` bytes.
@@ -132,19 +165,40 @@ pub struct Stat {
     pub mode: u32,
     /// Owner.
     pub uid: u32,
+    /// Group.
+    pub gid: u32,
     /// Device number of the file system, as statx splits it.
     pub dev: (u32, u32),
+    /// Of a device file, the device that it stands for.
+    pub rdev: (u32, u32),
+    /// Whether something is mounted there, where the kernel tells (5.8).
+    pub is_mount: bool,
     /// Inode number.
     pub ino: u64,
     /// How many names it has; of a directory on file systems that count so, two and one for each directory in it.
     pub links: u64,
     /// Bytes in it.
     pub size: u64,
-    /// When its content changed last: seconds since 1970 and nanoseconds.
-    pub mtime: (i64, u32),
-    /// When its inode changed last, in seconds since 1970.
-    pub ctime: i64,
+    /// When its content changed last.
+    pub mtime: Time,
+    /// When it was read last.
+    pub atime: Time,
+    /// When its inode changed last.
+    pub ctime: Time,
 }
+
+/// Seconds since 1970, and nanoseconds.
+pub type Time = (i64, u32);
+
+impl Stat {
+    /// What tells it from every other file, as long as it is there.
+    pub fn id(&self) -> Id {
+        (self.dev, self.ino)
+    }
+}
+
+/// Device and inode number.
+pub type Id = ((u32, u32), u64);
 
 /// Looks at `path` relative to `at` without following a link as last component; an empty path is `at` itself.
 pub fn stat(at: BorrowedFd<'_>, path: &[u8]) -> Result<Stat, Errno> {
@@ -167,16 +221,21 @@ fn statx(at: BorrowedFd<'_>, path: &CStr) -> Result<Stat, Errno> {
     // SAFETY: all bytes were zeroed, which is a valid value of this struct of integers, then the kernel filled it.
     let found = unsafe { buffer.assume_init() };
     let mode = u32::from(found.stx_mode);
+    let time = |at: libc::statx_timestamp| (at.tv_sec, at.tv_nsec);
     Ok(Stat {
         kind: kind_of_mode(mode),
         mode: mode & 0o7777,
         uid: found.stx_uid,
+        gid: found.stx_gid,
         dev: (found.stx_dev_major, found.stx_dev_minor),
+        rdev: (found.stx_rdev_major, found.stx_rdev_minor),
+        is_mount: found.stx_attributes & libc::STATX_ATTR_MOUNT_ROOT as u64 != 0,
         ino: found.stx_ino,
         links: u64::from(found.stx_nlink),
         size: found.stx_size,
-        mtime: (found.stx_mtime.tv_sec, found.stx_mtime.tv_nsec),
-        ctime: found.stx_ctime.tv_sec,
+        mtime: time(found.stx_mtime),
+        atime: time(found.stx_atime),
+        ctime: time(found.stx_ctime),
     })
 }
 
@@ -191,12 +250,16 @@ fn fstatat(at: BorrowedFd<'_>, path: &CStr) -> Result<Stat, Errno> {
         kind: kind_of_mode(found.st_mode),
         mode: found.st_mode & 0o7777,
         uid: found.st_uid,
+        gid: found.st_gid,
         dev: (libc::major(found.st_dev), libc::minor(found.st_dev)),
+        rdev: (libc::major(found.st_rdev), libc::minor(found.st_rdev)),
+        is_mount: false,
         ino: found.st_ino as _,
         links: found.st_nlink as _,
         size: u64::try_from(found.st_size).unwrap_or(0),
         mtime: (found.st_mtime as _, u32::try_from(found.st_mtime_nsec).unwrap_or(0)),
-        ctime: found.st_ctime as _,
+        atime: (found.st_atime as _, u32::try_from(found.st_atime_nsec).unwrap_or(0)),
+        ctime: (found.st_ctime as _, u32::try_from(found.st_ctime_nsec).unwrap_or(0)),
     })
 }
 

@@ -7,6 +7,7 @@
 //! - `DOGWATCH_FAULT=main:17=ENOMEM` the 17th call fails with that errno without being made (`worker:17`: of each worker);
 //!   several, with commas;
 //!   `=short` lets a read or write move only half of its bytes; `=kill` ends the process before the call, by SIGKILL.
+//! - `DOGWATCH_FAULT=openat2=ENOSYS` every call of that name fails with that errno, in every process: a kernel without it.
 //! - `DOGWATCH_FAULT=overflow=3` every third read of the inotify queue that moves anything is lost: its records are
 //!   replaced by one that says that the queue overflowed.
 //! - `DOGWATCH_FAULT_LOG=FILE` every point appends `main:17 openat` to FILE.
@@ -124,6 +125,8 @@ mod fault {
         /// What this process is: `main`, or `worker`.
         role: &'static str,
         faults: Vec<(u32, Action)>,
+        /// Calls that always fail.
+        missing: Vec<(String, Errno)>,
         /// Every so manieth read of the inotify queue is lost.
         overflow: Option<NonZeroU32>,
         log: Option<i32>,
@@ -141,13 +144,21 @@ mod fault {
 
     /// Errors that tests ask for by name.
     const NAMES: &[(&str, i32)] = &[
+        ("EACCES", libc::EACCES),
         ("EAGAIN", libc::EAGAIN),
+        ("EDQUOT", libc::EDQUOT),
+        ("EEXIST", libc::EEXIST),
         ("EINTR", libc::EINTR),
+        ("EINVAL", libc::EINVAL),
         ("EIO", libc::EIO),
         ("EMFILE", libc::EMFILE),
+        ("ENOENT", libc::ENOENT),
         ("ENOMEM", libc::ENOMEM),
         ("ENOSPC", libc::ENOSPC),
         ("ENOSYS", libc::ENOSYS),
+        ("ENOTSUP", libc::ENOTSUP),
+        ("EPERM", libc::EPERM),
+        ("EXDEV", libc::EXDEV),
     ];
 
     pub(super) fn point(name: &'static str) -> Result<Passage, Errno> {
@@ -158,6 +169,9 @@ mod fault {
             // SAFETY: the pointer and length are those of a live string. The result does not matter: a test that
             // misses a line says so itself.
             unsafe { libc::write(fd, line.as_ptr().cast(), line.len()) };
+        }
+        if let Some((_, errno)) = plan.missing.iter().find(|(call, _)| call == name) {
+            return Err(*errno);
         }
         match plan.faults.iter().find(|(n, _)| *n == number) {
             Some((_, Action::Fail(errno))) => Err(*errno),
@@ -183,16 +197,17 @@ mod fault {
             let text = std::env::var("DOGWATCH_FAULT").unwrap_or_default();
             let is_worker = std::env::args_os().next().is_some_and(|name| name == "dogwatch: worker");
             let (role, other) = if is_worker { ("worker", "main") } else { ("main", "worker") };
-            let (mut faults, mut overflow) = (Vec::new(), None);
+            let (mut faults, mut missing, mut overflow) = (Vec::new(), Vec::new(), None);
             for word in text.split(',').filter(|word| !word.is_empty() && !word.starts_with(other)) {
-                match (parse(word, role), word.strip_prefix("overflow=").map(str::parse)) {
-                    (Some(fault), _) => faults.push(fault),
-                    (None, Some(Ok(every))) => overflow = Some(every),
-                    (None, _) => std::process::abort(),
+                match (parse(word, role), word.strip_prefix("overflow=").map(str::parse), parse_missing(word)) {
+                    (Some(fault), _, _) => faults.push(fault),
+                    (None, Some(Ok(every)), _) => overflow = Some(every),
+                    (None, None, Some(call)) => missing.push(call),
+                    (None, _, _) => std::process::abort(),
                 }
             }
             let log = std::env::var_os("DOGWATCH_FAULT_LOG").and_then(|path| open_log(path.into_vec()));
-            Plan { role, faults, overflow, log }
+            Plan { role, faults, missing, overflow, log }
         }
     }
 
@@ -201,9 +216,18 @@ mod fault {
         let action = match action {
             "short" => Action::Short,
             "kill" => Action::Kill,
-            name => Action::Fail(Errno(NAMES.iter().find(|(known, _)| *known == name)?.1)),
+            name => Action::Fail(errno(name)?),
         };
         Some((number.parse().ok()?, action))
+    }
+
+    fn parse_missing(word: &str) -> Option<(String, Errno)> {
+        let (call, name) = word.split_once('=').filter(|(call, _)| !call.contains(':'))?;
+        Some((call.to_owned(), errno(name)?))
+    }
+
+    fn errno(name: &str) -> Option<Errno> {
+        NAMES.iter().find(|(known, _)| *known == name).map(|(_, errno)| Errno(*errno))
     }
 
     fn open_log(path: Vec<u8>) -> Option<i32> {

@@ -124,3 +124,22 @@ fn a_misspelt_fault_is_no_run() {
     let status = dogwatch().arg("version").env("DOGWATCH_FAULT", "main:1=ENOMEMORY").output().unwrap().status;
     assert!(!status.success());
 }
+
+/// A call that a kernel lacks fails each time, and only it.
+#[test]
+fn a_call_can_be_missing() {
+    let scratch = Scratch::new();
+    let config = scratch.config(CONFIG);
+    let check = |fault: &str| {
+        let mut command = dogwatch();
+        command.args(["check", "-c"]).arg(&config).env("DOGWATCH_FAULT", fault);
+        command.env("DOGWATCH_FAULT_LOG", scratch.path("points")).output().unwrap()
+    };
+    assert!(check("statx=ENOSYS").status.success(), "there is an older call");
+    let points = scratch.read("points");
+    let names: Vec<&str> = points.lines().map(|line| line.split(' ').nth(1).unwrap()).collect();
+    let follows = |at: usize| names.get(at + 1) == Some(&"newfstatat");
+    assert!(names.contains(&"statx") && (0..names.len()).all(|at| (names[at] == "statx") == follows(at)), "{names:?}");
+    let refused = check("openat=EPERM,statx=ENOSYS");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("Operation not permitted"), "{refused:?}");
+}

@@ -1,0 +1,53 @@
+//! Extended attributes of an open file (xattr(7)); POSIX ACLs are two of them (`system.posix_acl_access`, `…_default`).
+//! ENOTSUP where a file system has none; EBADF for a place (O_PATH).
+
+use super::fs::terminated;
+use super::{Errno, gate};
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// The kernel's own limit for one value, and for all names (XATTR_SIZE_MAX, XATTR_LIST_MAX).
+const MOST: usize = 64 * 1024;
+
+/// The names that we may see.
+pub fn list(file: BorrowedFd<'_>) -> Result<Vec<Vec<u8>>, Errno> {
+    // SAFETY: at most `len` bytes are written into a buffer of that length.
+    let names = filled("flistxattr", |buffer, len| unsafe { libc::flistxattr(file.as_raw_fd(), buffer.cast(), len) })?;
+    Ok(names.split(|byte| *byte == 0).filter(|name| !name.is_empty()).map(<[u8]>::to_vec).collect())
+}
+
+/// A value; ENODATA where there is none of that name.
+pub fn get(file: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>, Errno> {
+    terminated(name, |name| {
+        // SAFETY: a live NUL-terminated string, and at most `len` bytes are written into a buffer of that length.
+        filled("fgetxattr", |buffer, len| unsafe {
+            libc::fgetxattr(file.as_raw_fd(), name.as_ptr(), buffer.cast(), len)
+        })
+    })
+}
+
+/// Sets a value, whether or not there is one of that name.
+pub fn set(file: BorrowedFd<'_>, name: &[u8], value: &[u8]) -> Result<(), Errno> {
+    terminated(name, |name| {
+        // SAFETY: a live NUL-terminated string, and as many bytes as are told are read from a live slice.
+        gate::call("fsetxattr", || unsafe {
+            libc::fsetxattr(file.as_raw_fd(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0)
+        })
+    })
+    .map(drop)
+}
+
+/// Takes a value away; ENODATA where there is none of that name.
+pub fn remove(file: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {
+    terminated(name, |name| {
+        // SAFETY: a live NUL-terminated string.
+        gate::call("fremovexattr", || unsafe { libc::fremovexattr(file.as_raw_fd(), name.as_ptr()) })
+    })
+    .map(drop)
+}
+
+fn filled(name: &'static str, mut f: impl FnMut(*mut u8, usize) -> isize) -> Result<Vec<u8>, Errno> {
+    let mut buffer = vec![0; MOST];
+    let len = gate::call(name, || f(buffer.as_mut_ptr(), MOST))?;
+    buffer.truncate(len.unsigned_abs());
+    Ok(buffer)
+}
