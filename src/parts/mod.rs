@@ -10,6 +10,8 @@ pub mod glob;
 pub mod index;
 pub mod lockfile;
 pub mod log;
+#[cfg_attr(not(test), expect(dead_code, reason = "used by jobs/files, which come next"))]
+pub mod meta;
 pub mod pattern;
 pub mod publish;
 pub mod stream;

@@ -27,7 +27,6 @@ pub mod signal;
 pub mod socket;
 pub mod spawn;
 pub mod timer;
-#[cfg_attr(not(test), expect(dead_code, reason = "used by jobs/files, which come next"))]
 pub mod xattr;
 
 pub use errno::Errno;

@@ -230,6 +230,37 @@ fn nobody_is_led_astray_by_swaps() {
     });
 }
 
+/// Somebody puts a link in the place of each directory that was just made.
+#[test]
+fn no_new_directory_is_a_link() {
+    let dir = tempfile::tempdir().unwrap();
+    create_dir_all(dir.path().join("root")).unwrap();
+    create_dir_all(dir.path().join("outside")).unwrap();
+    let before = dir.path().join("outside").metadata().unwrap();
+    let (new, aside) = (dir.path().join("root/new"), dir.path().join("root/aside"));
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let _stop = Stop(&stop);
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                if rename(&new, &aside).is_ok() {
+                    // Its place may have been taken again.
+                    let _ = symlink(dir.path().join("outside"), &new);
+                    let _ = remove_file(&new);
+                    let _ = remove_dir(&aside);
+                }
+            }
+        });
+        for root in roots(&dir.path().join("root")) {
+            for _ in 0..2_000 {
+                let _ = root.make_dirs(b"new/below", Some(0o711), Owner::default());
+            }
+        }
+    });
+    let after = dir.path().join("outside").metadata().unwrap();
+    assert_eq!((after.ctime(), after.ctime_nsec()), (before.ctime(), before.ctime_nsec()));
+}
+
 #[test]
 fn directories_are_made_with_mode_and_owner() {
     let dir = tempfile::tempdir().unwrap();
