@@ -104,20 +104,14 @@ impl Root {
         check(relative)?;
         let mut place = self.dir(b"", Open::Place)?;
         for name in relative.split(|byte| *byte == b'/') {
-            let made = change::make_dir(place.as_fd(), name, mode.unwrap_or(0o777));
-            let next = match made {
-                Ok(()) => fs::open(place.as_fd(), name, Open::DirectoryNoFollow)?,
+            place = match change::make_dir(place.as_fd(), name, mode.unwrap_or(0o777)) {
+                Ok(()) => dress(place.as_fd(), name, mode, owner)?,
                 // Where nothing may be made, EACCES or EROFS may come first: then it matters whether it is there.
                 Err(errno) => match fs::open(place.as_fd(), name, Open::Place) {
                     Err(Errno::ENOENT) => return Err(errno.into()),
                     opened => opened?,
                 },
             };
-            if made.is_ok() {
-                dress(next.as_fd(), mode, owner)?;
-                change::sync_names(fs::open(place.as_fd(), b".", Open::DirectoryNoFollow)?.as_fd())?;
-            }
-            place = next;
         }
         Ok(())
     }
@@ -155,17 +149,22 @@ fn patiently<T>(mut open: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> 
 
 /// Gives a new directory its owner and mode. If somebody has put another one in its place that has something in it, it is
 /// left alone: nobody is made the owner of what others have put there.
-fn dress(dir: BorrowedFd<'_>, mode: Option<u32>, owner: Owner) -> Result<(), Refused> {
+fn dress(parent: BorrowedFd<'_>, name: &[u8], mode: Option<u32>, owner: Owner) -> Result<Fd, Refused> {
+    let dir = fs::open(parent, name, Open::DirectoryNoFollow)?;
     if owner != Owner::default() {
         let mut reader = Reader::new();
-        while reader.fill(dir)? {
+        while reader.fill(dir.as_fd())? {
             if reader.entries().next().is_some() {
                 return Err(Refused::InTheWay);
             }
         }
-        change::set_owner(dir, owner)?;
+        change::set_owner(dir.as_fd(), owner)?;
     }
-    Ok(mode.map_or(Ok(()), |mode| change::set_mode(dir, mode))?)
+    if let Some(mode) = mode {
+        change::set_mode(dir.as_fd(), mode)?;
+    }
+    change::sync_names(fs::open(parent, b".", Open::DirectoryNoFollow)?.as_fd())?;
+    Ok(dir)
 }
 
 impl From<Errno> for Refused {

@@ -17,6 +17,8 @@ pub mod publish;
 pub mod stream;
 pub mod template;
 pub mod text;
+#[cfg_attr(not(test), expect(dead_code, reason = "used by jobs/files, which come next"))]
+pub mod walk;
 pub mod wheel;
 pub mod worker;
 pub mod zone;

@@ -60,6 +60,8 @@ impl Errno {
     pub const EPIPE: Errno = Errno(libc::EPIPE);
     /// A socket of another kind.
     pub const EPROTOTYPE: Errno = Errno(libc::EPROTOTYPE);
+    /// A file that is not what it was.
+    pub const ESTALE: Errno = Errno(libc::ESTALE);
     /// No such process.
     pub const ESRCH: Errno = Errno(libc::ESRCH);
     /// Another file system.
