@@ -6,8 +6,8 @@
 //! and empty components before any call is made. What was opened once is used by its descriptor, for a second look may
 //! lead elsewhere.
 
+use super::walk;
 use crate::sys::change::{self, Owner};
-use crate::sys::dir::Reader;
 use crate::sys::fs::{self, CWD, Open};
 use crate::sys::{Errno, Fd};
 use std::fmt;
@@ -152,11 +152,8 @@ fn patiently<T>(mut open: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> 
 fn dress(parent: BorrowedFd<'_>, name: &[u8], mode: Option<u32>, owner: Owner) -> Result<Fd, Refused> {
     let dir = fs::open(parent, name, Open::DirectoryNoFollow)?;
     if owner != Owner::default() {
-        let mut reader = Reader::new();
-        while reader.fill(dir.as_fd())? {
-            if reader.entries().next().is_some() {
-                return Err(Refused::InTheWay);
-            }
+        if !walk::is_empty(dir.as_fd())? {
+            return Err(Refused::InTheWay);
         }
         change::set_owner(dir.as_fd(), owner)?;
     }

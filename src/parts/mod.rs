@@ -13,6 +13,7 @@ pub mod log;
 #[cfg_attr(not(test), expect(dead_code, reason = "used by jobs/files, which come next"))]
 pub mod meta;
 pub mod pattern;
+#[cfg_attr(not(test), expect(dead_code, reason = "used by jobs/files, which come next"))]
 pub mod publish;
 pub mod stream;
 pub mod template;

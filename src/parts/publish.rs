@@ -1,12 +1,14 @@
 //! The one way in which a file that others read comes into being: written under a temporary name in the same directory,
-//! synced, and renamed. Whoever looks sees the old file or the new one, whole, also after a kill or a power cut.
+//! synced, and renamed. Whoever looks sees the old file or the new one, whole, also after a kill or a power cut. So do
+//! directories with all that is in them, and links; the last step alone, with what may be replaced by it, is [`rename`].
 //!
 //! The temporary name is derived from the final one, so that whoever publishes that one again finds what a kill has left,
 //! and takes it away. A mark on the open file (flock(2)) tells it from what somebody is still writing.
 
 use super::diag::Failure;
-use super::fnv;
-use crate::sys::fs::{self, CWD, Open};
+use super::{fnv, walk};
+use crate::sys::change::At;
+use crate::sys::fs::{self, CWD, Kind, Open, Stat};
 use crate::sys::{Errno, Fd, change, fd, lock};
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -21,12 +23,24 @@ pub struct Target<'a> {
     pub name: &'a [u8],
 }
 
-/// A file that has not got its name yet. If it is dropped unfinished, it is gone.
+/// What has not got its name yet. If it is dropped unfinished, it is gone.
 pub struct Draft<'a> {
     target: Target<'a>,
     temporary: Vec<u8>,
+    kind: Kind,
     file: Fd,
     finished: bool,
+}
+
+/// What may have the name already, and goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Over {
+    /// Nothing: else EEXIST.
+    Nothing,
+    /// A file or a link; of a directory, an empty one (rename(2)).
+    File,
+    /// Whatever it is: a directory with all that is in it, which is not merged.
+    Anything,
 }
 
 /// Publishes these bytes under a name in the directory of this path, with permission bits that no umask changes.
@@ -48,30 +62,78 @@ impl Target<'_> {
 impl<'a> Draft<'a> {
     /// An empty file that only we may read; EEXIST if somebody is writing the same file at this moment.
     pub fn begin(target: Target<'a>) -> Result<Draft<'a>, Failure> {
-        let temporary = temporary_name(target.name);
-        let file = create(target.dir, &temporary).map_err(|errno| target.failure(errno))?;
-        Ok(Draft { target, temporary, file, finished: false })
+        Draft::make(target, Kind::File, |temporary| change::create(target.dir, temporary, 0o600))
     }
 
-    /// What to write to.
+    /// An empty directory that only we may enter.
+    pub fn directory(target: Target<'a>) -> Result<Draft<'a>, Failure> {
+        Draft::make(target, Kind::Directory, |temporary| {
+            change::make_dir(target.dir, temporary, 0o700)?;
+            let dir = fs::open(target.dir, temporary, Open::DirectoryNoFollow)?;
+            // Somebody may have put another one in its place, which is not ours to fill and to give an owner.
+            if walk::is_empty(dir.as_fd())? { Ok(dir) } else { Err(Errno::ENOTEMPTY) }
+        })
+    }
+
+    /// A symbolic link that holds `text`.
+    pub fn link(target: Target<'a>, text: &[u8]) -> Result<Draft<'a>, Failure> {
+        Draft::make(target, Kind::Symlink, |temporary| {
+            change::symlink(text, (target.dir, temporary))?;
+            fs::open(target.dir, temporary, Open::Entry)
+        })
+    }
+
+    fn make(target: Target<'a>, kind: Kind, make: impl Fn(&[u8]) -> Result<Fd, Errno>) -> Result<Draft<'a>, Failure> {
+        let temporary = temporary_name(target.name);
+        let fail = |errno| target.failure(errno);
+        let file = match make(&temporary) {
+            Err(Errno::EEXIST) => {
+                let leftover = fs::open(target.dir, &temporary, Open::Read);
+                if leftover.is_ok_and(|leftover| !lock::mark(leftover.as_fd())) {
+                    return Err(fail(Errno::EEXIST));
+                }
+                take_away((target.dir, &temporary), fail)?;
+                make(&temporary).map_err(fail)?
+            }
+            made => made.map_err(fail)?,
+        };
+        // Before it is marked, another process can take it for a leftover.
+        let is_ours = lock::mark(file.as_fd()) && !fs::stat(file.as_fd(), b"").is_ok_and(|found| found.links == 0);
+        if !is_ours {
+            return Err(fail(Errno::EEXIST));
+        }
+        Ok(Draft { target, temporary, kind, file, finished: false })
+    }
+
+    /// What to write to, or to make entries in; of a link, its place.
     pub fn file(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
 
     /// Gives it its mode, and once all of it is on disk, its name, in place of what has that name. After an error the old
     /// file stands, but for an error of the last step: then the new one does.
-    pub fn finish(mut self, mode: u32) -> Result<(), Failure> {
+    pub fn finish(self, mode: u32) -> Result<(), Failure> {
+        change::set_mode(self.file(), mode).map_err(|errno| self.target.failure(errno))?;
+        self.finish_over(Over::File)
+    }
+
+    /// The same with the mode that it has. What is in a directory has to be on disk already.
+    pub fn finish_over(mut self, over: Over) -> Result<(), Failure> {
         let Target { dir, name, .. } = self.target;
-        let named = change::set_mode(self.file(), mode)
-            .and_then(|()| change::sync(self.file()))
-            .and_then(|()| change::rename(dir, &self.temporary, name));
-        named.map_err(|errno| self.target.failure(errno))?;
+        let synced = match self.kind {
+            // A place cannot be synced: a link is what its directory says.
+            Kind::Symlink => Ok(()),
+            Kind::Directory => change::sync_names(self.file()),
+            Kind::File | Kind::Fifo | Kind::Socket | Kind::Character | Kind::Block | Kind::Unknown => {
+                change::sync(self.file())
+            }
+        };
+        let named = synced.and_then(|()| rename((dir, &self.temporary), (dir, name), over));
+        let left = named.map_err(|errno| self.target.failure(errno))?;
         self.finished = true;
-        match change::sync(dir) {
-            // Some file systems cannot do that for directories (fsync(2)).
-            Ok(()) | Err(Errno::EINVAL) => Ok(()),
-            Err(errno) => Err(self.target.failure(errno).hint("it is there, but a power cut may undo that")),
-        }
+        let uncertain = |errno| self.target.failure(errno).hint("it is there, but a power cut may undo that");
+        change::sync_names(dir).map_err(uncertain)?;
+        left.map_or(Ok(()), Err)
     }
 }
 
@@ -79,31 +141,129 @@ impl Drop for Draft<'_> {
     fn drop(&mut self) {
         if !self.finished {
             // What failed before is told; what is left here, the next one takes away.
-            let _ = change::unlink(self.target.dir, &self.temporary);
+            let _ = take_away((self.target.dir, &self.temporary), |errno| self.target.failure(errno));
         }
     }
 }
 
-fn create(dir: BorrowedFd<'_>, name: &[u8]) -> Result<Fd, Errno> {
-    let file = match change::create(dir, name, 0o600) {
-        Err(Errno::EEXIST) => {
-            if fs::open(dir, name, Open::Read).is_ok_and(|leftover| !lock::mark(leftover.as_fd())) {
-                return Err(Errno::EEXIST);
-            }
-            change::unlink(dir, name)?;
-            change::create(dir, name, 0o600)?
+/// Gives what stands in one place another one on the same file system, at once. Where something was replaced that could not be
+/// removed then, the failure of that is the answer: the new one stands in its place.
+pub fn rename(from: At<'_>, to: At<'_>, over: Over) -> Result<Option<Failure>, Errno> {
+    match over {
+        Over::Nothing => return rename_new(from, to).map(|()| None),
+        Over::File => return change::rename_to(from, to).map(|()| None),
+        Over::Anything => {}
+    }
+    match change::rename_to(from, to) {
+        // One of them is a directory, and the other is none, or not empty.
+        Err(Errno::EISDIR | Errno::ENOTDIR | Errno::ENOTEMPTY | Errno::EEXIST) => {}
+        done => return done.map(|()| None),
+    }
+    // With a directory everything goes that is in it, and what is to replace it must not.
+    if is_inside(from.0, &fs::stat(to.0, to.1)?)? {
+        return Err(Errno::ENOTEMPTY);
+    }
+    let gone = gone_name(to.1);
+    // If it cannot be taken away, nothing can get its name either, and that is told.
+    let _ = walk::remove(to.0, &gone);
+    change::rename_to(to, (to.0, &gone))?;
+    if let Err(errno) = rename_new(from, to) {
+        rename_new((to.0, &gone), to)?;
+        return Err(errno);
+    }
+    Ok(walk::remove(to.0, &gone).err())
+}
+
+/// Whether a directory is another one, or below it.
+fn is_inside(dir: BorrowedFd<'_>, other: &Stat) -> Result<bool, Errno> {
+    let mut at = fs::open(dir, b".", Open::Place)?;
+    loop {
+        let id = fs::stat(at.as_fd(), b"")?.id();
+        if id == other.id() {
+            return Ok(true);
         }
-        created => created?,
-    };
-    // Before it is marked, another process can take it for a leftover.
-    let is_ours = lock::mark(file.as_fd()) && !fs::stat(file.as_fd(), b"").is_ok_and(|found| found.links == 0);
-    if is_ours { Ok(file) } else { Err(Errno::EEXIST) }
+        let above = fs::open(at.as_fd(), b"..", Open::Place)?;
+        if fs::stat(above.as_fd(), b"")?.id() == id {
+            return Ok(false);
+        }
+        at = above;
+    }
+}
+
+/// Removes what stands there, a directory with all that is in it; its name goes at once, so that half a tree is never taken for
+/// the whole. A leftover of a killed run has the name of [`gone_name`].
+pub fn discard(at: At<'_>) -> Result<(), Failure> {
+    let gone = gone_name(at.1);
+    walk::remove(at.0, &gone)?;
+    change::rename_to(at, (at.0, &gone)).map_err(|errno| Failure::on_path("remove", at.1, errno))?;
+    walk::remove(at.0, &gone)
+}
+
+/// Where nothing has the new name, also on file systems that cannot look and rename in one step.
+fn rename_new(from: At<'_>, to: At<'_>) -> Result<(), Errno> {
+    match change::rename_new(from, to) {
+        Err(Errno::EINVAL | Errno::ENOSYS) => rename_new_in_steps(from, to),
+        done => done,
+    }
+}
+
+/// The same in two steps, of which the first fails if something has it.
+fn rename_new_in_steps(from: At<'_>, to: At<'_>) -> Result<(), Errno> {
+    if fs::stat(from.0, from.1)?.kind == Kind::Directory {
+        change::make_dir(to.0, to.1, 0o700)?;
+        let done = change::rename_to(from, to);
+        if done.is_err() {
+            let _ = change::remove_dir(to.0, to.1);
+        }
+        return done;
+    }
+    match change::link(from, to) {
+        Ok(()) => {
+            let done = change::unlink(from.0, from.1);
+            if done.is_err() {
+                let _ = change::unlink(to.0, to.1);
+            }
+            done
+        }
+        // No second names here, or not of this file.
+        Err(Errno::EPERM | Errno::ENOTSUP | Errno::ENOSYS | Errno::EINVAL | Errno::EMLINK) => {
+            rename_over_placeholder(from, to)
+        }
+        Err(errno) => Err(errno),
+    }
+}
+
+fn rename_over_placeholder(from: At<'_>, to: At<'_>) -> Result<(), Errno> {
+    let placeholder = fs::stat(change::create(to.0, to.1, 0o600)?.as_fd(), b"")?;
+    let done = change::rename_to(from, to);
+    let is_there = || fs::stat(to.0, to.1).is_ok_and(|found| found.id() == placeholder.id() && found.size == 0);
+    if done.is_err() && is_there() {
+        let _ = change::unlink(to.0, to.1);
+    }
+    done
+}
+
+/// Removes what is there under a temporary name.
+fn take_away(at: At<'_>, fail: impl Fn(Errno) -> Failure) -> Result<(), Failure> {
+    match change::unlink(at.0, at.1) {
+        Err(Errno::EISDIR) => walk::remove(at.0, at.1),
+        done => done.map_err(fail),
+    }
 }
 
 /// `.dogwatch-` and a hash of the final name (FNV-1a, 64 bits): the same in all versions, and never too long.
-fn temporary_name(name: &[u8]) -> Vec<u8> {
+pub fn temporary_name(name: &[u8]) -> Vec<u8> {
+    derived("", name)
+}
+
+/// What is removed has `.dogwatch-gone-` and the hash of the name that it had.
+pub fn gone_name(name: &[u8]) -> Vec<u8> {
+    derived("gone-", name)
+}
+
+fn derived(what: &str, name: &[u8]) -> Vec<u8> {
     let hash = fnv::with(fnv::EMPTY, name);
-    format!(".dogwatch-{hash:016x}").into_bytes()
+    format!(".dogwatch-{what}{hash:016x}").into_bytes()
 }
 
 #[cfg(test)]

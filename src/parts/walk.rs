@@ -195,6 +195,11 @@ fn find(parent: BorrowedFd<'_>, name: &[u8]) -> Result<(Stat, Option<Fd>), Errno
     Err(Errno::EAGAIN)
 }
 
+/// Whether nothing is in a directory that is open to be listed, and was not read from yet.
+pub fn is_empty(dir: BorrowedFd<'_>) -> Result<bool, Errno> {
+    Ok(list(&mut Reader::new(), dir)?.is_empty())
+}
+
 /// The names in a directory, the first one last.
 fn list(reader: &mut Reader, dir: BorrowedFd<'_>) -> Result<Vec<Vec<u8>>, Errno> {
     let mut names = Vec::new();

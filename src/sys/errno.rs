@@ -30,6 +30,8 @@ impl Errno {
     pub const ELOOP: Errno = Errno(libc::ELOOP);
     /// No descriptor left in this process.
     pub const EMFILE: Errno = Errno(libc::EMFILE);
+    /// More names than a file can have.
+    pub const EMLINK: Errno = Errno(libc::EMLINK);
     /// A message longer than the socket takes.
     pub const EMSGSIZE: Errno = Errno(libc::EMSGSIZE);
     /// No descriptor left in the whole system.

@@ -1,6 +1,10 @@
-use super::{Draft, Target, bytes, temporary_name};
-use crate::sys::fs::{self, CWD, Open};
-use crate::sys::{Fd, fd};
+use super::{
+    Draft, Over, Target, bytes, discard, gone_name, rename, rename_new_in_steps, rename_over_placeholder,
+    temporary_name,
+};
+use crate::sys::change::{self, At};
+use crate::sys::fs::{self, CWD, Kind, Open};
+use crate::sys::{Errno, Fd, fd};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -100,6 +104,7 @@ fn what_is_being_written_is_no_leftover() {
 fn temporary_names_are_derived_from_the_final_one() {
     // FNV-1a of "foobar", from the list of its authors (draft-eastlake-fnv).
     assert_eq!(temporary_name(b"foobar"), b".dogwatch-85944171f73967e8");
+    assert_eq!(gone_name(b"foobar"), b".dogwatch-gone-85944171f73967e8");
     assert_eq!(temporary_name(&[b'x'; 255]).len(), 26);
 }
 
@@ -110,4 +115,177 @@ fn what_stands_in_the_way_is_told_with_its_path() {
     let refused = bytes(dir.path(), b"file", 0o600, b"x").unwrap_err().to_string();
     assert_eq!(refused, format!("cannot write {}/file: Is a directory", dir.path.path().display()));
     assert_eq!(dir.names(), ["file"]);
+}
+
+/// Under the temporary name a tree is filled; it appears whole. What a killed run has left of one is taken away, and so is
+/// one that is given up.
+#[test]
+fn a_directory_appears_with_all_that_is_in_it() {
+    let dir = Dir::new();
+    for leftover in ["file", "tree", "link"] {
+        match leftover {
+            "file" => std::fs::write(dir.temporary("new"), "left").unwrap(),
+            "tree" => std::fs::create_dir_all(dir.temporary("new").join("half/made")).unwrap(),
+            _ => symlink(dir.path.path(), dir.temporary("new")).unwrap(),
+        }
+        let draft = Draft::directory(dir.target("new")).unwrap();
+        let mode = dir.temporary("new").metadata().unwrap().permissions().mode();
+        assert_eq!((mode & 0o7777, dir.names().len()), (0o700, 1));
+        std::fs::write(dir.temporary("new").join("inside"), "inside").unwrap();
+        assert_eq!(fs::stat(draft.file(), b"inside").unwrap().size, 6);
+        if leftover == "link" {
+            change::set_mode(draft.file(), 0o2751).unwrap();
+            draft.finish_over(Over::Nothing).unwrap();
+        } else {
+            drop(draft);
+            assert_eq!(dir.names(), Vec::<String>::new());
+        }
+    }
+    assert_eq!((dir.names(), dir.read("new/inside").as_str()), (vec!["new".to_owned()], "inside"));
+    assert_eq!(dir.path.path().join("new").metadata().unwrap().permissions().mode() & 0o7777, 0o2751);
+}
+
+#[test]
+fn a_link_appears_and_is_not_followed() {
+    let dir = Dir::new();
+    std::fs::write(dir.path.path().join("there"), "").unwrap();
+    drop(Draft::link(dir.target("new"), b"there").unwrap());
+    assert_eq!(dir.names(), ["there"]);
+    std::fs::write(dir.temporary("new"), "left").unwrap();
+    let draft = Draft::link(dir.target("new"), b"there").unwrap();
+    assert_eq!(fs::stat(draft.file(), b"").unwrap().kind, Kind::Symlink);
+    draft.finish_over(Over::Nothing).unwrap();
+    assert_eq!(std::fs::read_link(dir.path.path().join("new")).unwrap(), Path::new("there"));
+    assert_eq!(dir.names(), ["new", "there"]);
+}
+
+/// Two at once: the second one is refused and leaves the first one's alone.
+#[test]
+fn a_directory_that_is_being_filled_is_no_leftover() {
+    let dir = Dir::new();
+    let first = Draft::directory(dir.target("new")).unwrap();
+    for second in [Draft::directory(dir.target("new")), Draft::begin(dir.target("new"))] {
+        let refused = second.err().unwrap().to_string();
+        assert!(refused.ends_with("/new: File exists"), "{refused}");
+    }
+    first.finish_over(Over::Nothing).unwrap();
+    assert_eq!(dir.names(), ["new"]);
+}
+
+/// One of each kind, with a mark in it that tells it from every other.
+const KINDS: [&str; 4] = ["file", "link", "empty", "full"];
+
+fn plant(path: &Path, kind: &str, mark: &str) {
+    match kind {
+        "file" => std::fs::write(path, mark).unwrap(),
+        "link" => symlink(mark, path).unwrap(),
+        "empty" => std::fs::create_dir(path).unwrap(),
+        _ => {
+            std::fs::create_dir_all(path.join("below")).unwrap();
+            std::fs::write(path.join("below/mark"), mark).unwrap();
+        }
+    }
+}
+
+/// What stands there: its kind and its mark.
+fn found(path: &Path) -> Option<(&'static str, String)> {
+    let kind = path.symlink_metadata().ok()?;
+    if kind.is_symlink() {
+        return Some(("link", path.read_link().unwrap().to_str().unwrap().to_owned()));
+    }
+    match std::fs::read_to_string(path.join("below/mark")) {
+        Ok(mark) => Some(("full", mark)),
+        Err(_) if kind.is_dir() => Some(("empty", String::new())),
+        Err(_) => Some(("file", std::fs::read_to_string(path).unwrap())),
+    }
+}
+
+fn mark<'a>(kind: &str, mark: &'a str) -> &'a str {
+    if kind == "empty" { "" } else { mark }
+}
+
+/// Each kind onto each, or onto nothing, in every way: what may be replaced is, whole, and else both stay as they were.
+#[test]
+fn names_are_taken_by_what_may_have_them() {
+    type Way = fn(At<'_>, At<'_>) -> Result<Option<crate::parts::diag::Failure>, Errno>;
+    let ways: [(&str, Way); 5] = [
+        ("nothing", |from, to| rename(from, to, Over::Nothing)),
+        ("nothing, in steps", |from, to| rename_new_in_steps(from, to).map(|()| None)),
+        ("nothing, with a placeholder", |from, to| rename_over_placeholder(from, to).map(|()| None)),
+        ("file", |from, to| rename(from, to, Over::File)),
+        ("anything", |from, to| rename(from, to, Over::Anything)),
+    ];
+    for (way, rename) in ways {
+        for from in KINDS {
+            for to in [&KINDS[..], &[""]].concat() {
+                let (source, target) = (Dir::new(), Dir::new());
+                let (old, new) = (source.path.path().join("old"), target.path.path().join("new"));
+                plant(&old, from, "1");
+                if !to.is_empty() {
+                    plant(&new, to, "2");
+                    // A killed run has left that.
+                    plant(&target.path.path().join(text(gone_name(b"new"))), "full", "gone");
+                }
+                let done = rename((source.fd.as_fd(), b"old"), (target.fd.as_fd(), b"new"));
+                let is_dir = |kind: &str| ["empty", "full"].contains(&kind);
+                let may = match way {
+                    "anything" => true,
+                    "file" => to.is_empty() || is_dir(from) == is_dir(to) && to != "full",
+                    "nothing, with a placeholder" => to.is_empty() && !is_dir(from),
+                    _ => to.is_empty(),
+                };
+                let case = format!("{way}: {from} onto {to:?}: {done:?}");
+                assert_eq!(done.is_ok(), may, "{case}");
+                if may {
+                    assert_eq!((found(&old), found(&new)), (None, Some((from, mark(from, "1").to_owned()))), "{case}");
+                } else {
+                    let stays = (!to.is_empty()).then(|| (to, mark(to, "2").to_owned()));
+                    assert_eq!((found(&old), found(&new)), (Some((from, mark(from, "1").to_owned())), stays), "{case}");
+                }
+                if way == "anything" && (to == "full" || is_dir(from) != is_dir(to)) && !to.is_empty() {
+                    assert_eq!(target.names(), ["new"], "{case}");
+                }
+                if way.starts_with("nothing") && !to.is_empty() {
+                    assert_eq!(done.unwrap_err(), Errno::EEXIST, "{case}");
+                }
+            }
+        }
+    }
+}
+
+/// Where the new one cannot get the name after all, the old one has it again.
+#[test]
+fn what_was_set_aside_comes_back() {
+    let dir = Dir::new();
+    plant(&dir.path.path().join("full"), "full", "2");
+    plant(&dir.path.path().join("full/below/inner"), "full", "1");
+    let below = fs::open(dir.fd.as_fd(), b"full/below", Open::Directory).unwrap();
+    // A directory cannot go below itself, nor to where it is itself below.
+    let at = (below.as_fd(), &b"inner"[..]);
+    let refused = rename((dir.fd.as_fd(), b"full"), at, Over::Anything).map(drop);
+    assert_eq!(refused, Err(Errno::EINVAL));
+    assert_eq!((dir.names(), dir.read("full/below/mark").as_str()), (vec!["full".to_owned()], "2"));
+    assert_eq!(dir.read("full/below/inner/below/mark"), "1");
+    let refused = rename(at, (dir.fd.as_fd(), b"full"), Over::Anything).map(drop);
+    assert_eq!(refused, Err(Errno::ENOTEMPTY), "what is beside it would go");
+    assert_eq!(dir.read("full/below/mark"), "2");
+}
+
+#[test]
+fn what_is_discarded_loses_its_name_at_once() {
+    let dir = Dir::new();
+    let other = dir.path.path().join("other");
+    std::fs::write(&other, "other").unwrap();
+    for kind in KINDS {
+        plant(&dir.path.path().join("old"), kind, "other");
+        plant(&dir.path.path().join(text(gone_name(b"old"))), "full", "gone");
+        discard((dir.fd.as_fd(), b"old")).unwrap();
+        assert_eq!((dir.names(), dir.read("other").as_str()), (vec!["other".to_owned()], "other"), "{kind}");
+    }
+    let refused = discard((dir.fd.as_fd(), b"old")).unwrap_err().to_string();
+    assert_eq!(refused, "cannot remove old: No such file or directory");
+}
+
+fn text(name: Vec<u8>) -> String {
+    String::from_utf8(name).unwrap()
 }
