@@ -74,7 +74,10 @@ fn every_key_arrives_where_it_belongs() {
     let paths = [&b"/src/path"[..], b"/etc/motd"].map(WatchPath::from).to_vec();
     let exclude = vec![Pattern::new(b"^/src/\\.git(/|$)").unwrap()];
     let name = "src".to_owned();
-    assert_eq!(config.watches, [Watch { name, paths, map: 0, rec: true, auto_add: true, existing: true, exclude }]);
+    assert_eq!(
+        config.watches,
+        [Watch { name, paths, map: 0, rec: true, auto_add: true, existing: true, tidied: false, exclude }]
+    );
 }
 
 #[test]
@@ -208,7 +211,7 @@ fn rules_arrive_with_all_their_values() {
     assert_eq!((destination.access, destination.to.literal()), (access, &b"/d/x"[..]));
     assert!(destination.auto_create && destination.replace && destination.hardlinks);
     let names: Vec<_> =
-        next.rules.matching.as_deref().unwrap().iter().map(|rule| (&rule.name[..], &rule.action)).collect();
+        next.rules.matching.as_deref().unwrap().iter().map(|rule| (rule.name.as_str(), &rule.action)).collect();
     assert_eq!(names, [("n", &Does::Nothing), ("s", &Does::Delete { rec: true })]);
 }
 

@@ -7,6 +7,7 @@ mod output;
 mod stop;
 mod workers;
 
+use super::hops::Hops;
 use super::{Daemon, End, say};
 use crate::config::Scheduler;
 use crate::engine::rule;
@@ -70,6 +71,7 @@ pub struct Children {
     running: Vec<Child>,
     pub outputs: Outputs,
     workers: Workers,
+    hops: Hops,
     /// SIGCHLD has come, and not every child has been looked at since.
     pub ended: bool,
     /// Groups whose leader ended when it was told to, and of which somebody is left. As long as somebody is, the number is
@@ -108,7 +110,10 @@ impl Daemon {
         };
         let begun = match &scheduler.work {
             Work::Command(command) => self.start_command(command, &scheduler, &about),
-            Work::Files => self.start_files(&scheduler, &about),
+            Work::Files => match self.start_files(task, &scheduler, &about) {
+                Some(begun) => begun,
+                None => return,
+            },
             Work::Own(job) => self.employ(&about, own::KIND, &workers::own_call(job, &scheduler.name, &about)),
         };
         match begun {
@@ -139,12 +144,20 @@ impl Daemon {
         }
     }
 
-    /// What the first rule that is for the path says.
-    fn start_files(&mut self, scheduler: &Scheduler, about: &About) -> Begun {
-        let rules = scheduler.rules.matching.as_deref().unwrap_or_default();
-        let rule = rule::first(rules, &about.path).ok_or("no rule is for this path")?;
-        let job = FileJob::new(rule, &about.path, &scheduler.roots).ok_or("its rule leaves it alone")??;
-        self.employ(about, files::KIND, &job.encode())
+    /// `None`: it is done.
+    fn start_files(&mut self, task: TaskRef, scheduler: &Scheduler, about: &About) -> Option<Begun> {
+        let job = match self.children.hops.before(&about.path, self.now).and_then(|_| file_job(scheduler, about)) {
+            Ok(job) => job,
+            Err(why) => return Some(Err(why)),
+        };
+        match files::at_once(&job) {
+            None => Some(self.employ(about, files::KIND, &job.encode())),
+            Some(result) => {
+                self.counters.started += 1;
+                self.task_ended(task, scheduler, about, &result);
+                None
+            }
+        }
     }
 
     fn start_command(&mut self, command: &Command, scheduler: &Rc<Scheduler>, about: &About) -> Begun {
@@ -232,26 +245,50 @@ impl Daemon {
         let result = match child.doing {
             Doing::Command => say::failure_of_command(exit).map_or(Ok(None), Err),
             // It may have answered before.
-            Doing::Job { .. } => self.listen(&mut child, usize::MAX).unwrap_or(Err(say::failure_of_worker(exit))),
+            Doing::Job { .. } => self.listen(&mut child, usize::MAX).unwrap_or_else(|| {
+                let job = Some(&child).filter(|child| child.scheduler.work == Work::Files);
+                let job = job.and_then(|child| file_job(&child.scheduler, &child.about).ok());
+                job.iter().flat_map(files::leftovers).for_each(|path| self.tidy(&path));
+                Err(say::failure_of_worker(exit))
+            }),
         };
         self.job_ended(&child, result);
     }
 
-    /// A job has ended, with the path of what it made or with why it failed.
+    /// A child's job has ended.
     fn job_ended(&mut self, child: &Child, result: Result<Option<Vec<u8>>, String>) {
-        let (level, words, outcome) = match &result {
+        if result.is_err() && child.outdated {
+            self.say_of_child(Level::Info, child, format_args!("ended for a newer event"));
+            return self.engine.finished(self.now, child.task, Outcome::Outdated);
+        }
+        self.task_ended(child.task, &child.scheduler, &child.about, &result);
+    }
+
+    /// A job has ended, with the path of what it made or with why it failed.
+    fn task_ended(
+        &mut self,
+        task: TaskRef,
+        scheduler: &Scheduler,
+        about: &About,
+        result: &Result<Option<Vec<u8>>, String>,
+    ) {
+        let (level, words, outcome) = match result {
             Ok(None) => (Level::Info, "done".to_owned(), Outcome::Done(None)),
             Ok(Some(path)) => (Level::Info, format!("done: {}", Escaped(path)), Outcome::Done(Some(path))),
-            Err(_) if child.outdated => (Level::Info, "ended for a newer event".to_owned(), Outcome::Outdated),
             Err(why) => (Level::Error, format!("failed: {why}"), Outcome::Failed),
         };
         match outcome {
-            Outcome::Done(_) => self.counters.done += 1,
-            Outcome::Failed => self.counters.failed += 1,
-            Outcome::Outdated => {}
+            Outcome::Done(made) => {
+                self.counters.done += 1;
+                if let Some(made) = made.filter(|_| scheduler.work == Work::Files) {
+                    let before = self.children.hops.before(&about.path, self.now).unwrap_or_default();
+                    self.children.hops.made(made, before, self.now);
+                }
+            }
+            Outcome::Failed | Outcome::Outdated => self.counters.failed += 1,
         }
-        self.say_of_child(level, child, format_args!("{words}"));
-        self.engine.finished(self.now, child.task, outcome);
+        self.say_under(level, scheduler, about, format_args!("{words}"));
+        self.engine.finished(self.now, task, outcome);
     }
 
     /// A task's job is to end: there is a newer event, and its scheduler restarts.
@@ -313,6 +350,13 @@ impl Daemon {
             self.log.line(level, &scheduler.logname, format_args!("{subject}: {message}"));
         }
     }
+}
+
+/// What the first rule that is for the path says.
+fn file_job(scheduler: &Scheduler, about: &About) -> Result<FileJob, String> {
+    let rules = scheduler.rules.matching.as_deref().unwrap_or_default();
+    let rule = rule::first(rules, &about.path).ok_or("no rule is for this path")?;
+    FileJob::new(rule, &about.path, &scheduler.roots).ok_or("its rule leaves it alone")?
 }
 
 fn tell(group: Pid, order: Option<Order>) {

@@ -5,6 +5,7 @@
 
 mod children;
 mod degraded;
+mod hops;
 mod moment;
 mod mounts;
 mod perform;

@@ -25,11 +25,13 @@ impl Daemon {
         self.run_tasks();
     }
 
-    /// Starts what is due and may start by now, until nothing follows from it.
+    /// Starts what is due and may start by now, until nothing follows from it; but for a slice, for what is done at once
+    /// has events of its own, which are to be read.
     pub fn run_tasks(&mut self) {
+        let end = clock::boot_now().0 + SLICE;
         loop {
             self.engine.advance(self.now);
-            if !self.perform_effects() {
+            if !self.perform_effects() || clock::boot_now().0 > end {
                 break;
             }
         }
@@ -81,9 +83,9 @@ impl Daemon {
         }
     }
 
-    /// Whether there are directories to scan or to unwatch.
+    /// Whether there are directories to scan or to unwatch, or tasks to start.
     pub fn has_work(&self) -> bool {
-        self.scanner.is_listing() || self.engine.watches.has_work()
+        self.scanner.is_listing() || self.engine.watches.has_work() || self.engine.has_effects()
     }
 
     fn scan_for_a_slice(&mut self) {
@@ -138,6 +140,11 @@ impl Daemon {
             let path = self.engine.watches.tree().path(node, b"");
             let failure = Failure::on_path("list", &path, errno).hint("what is in it already is not seen");
             self.say(Level::Error, format_args!("{failure}"));
+        }
+        for (dir, name) in std::mem::take(&mut self.scanner.leftovers) {
+            let path = self.engine.watches.tree().path(dir, &name);
+            self.say(Level::Info, format_args!("{} was left behind by a run that was ended", Escaped(&path)));
+            self.tidy(&path);
         }
         if !self.scanner.is_listing() {
             self.engine.watches.listed();

@@ -9,6 +9,7 @@
 
 use crate::engine::watch::tree::NodeId;
 use crate::engine::watch::{Found, ROOT, Scan, Sink, Tree, Watches};
+use crate::jobs::files::claim;
 use crate::parts::lockfile::Lockfile;
 use crate::sys::dir::{Entry, Reader};
 use crate::sys::fs::{self, CWD, Kind, Open};
@@ -31,6 +32,8 @@ pub struct Scanner {
     reader: Reader,
     /// What is being listed: the last of the way.
     listing: Option<Listing>,
+    /// What killed runs have left behind, and takes longer to end.
+    pub leftovers: Vec<(NodeId, Vec<u8>)>,
     /// Directories that were watched from their parents, and of which the engine does not know yet.
     leaves: Vec<(NodeId, Wd, Scan)>,
 }
@@ -54,6 +57,7 @@ impl Scanner {
             links: None,
             reader: Reader::new(),
             listing: None,
+            leftovers: Vec::new(),
             leaves: Vec::new(),
         }
     }
@@ -168,10 +172,26 @@ impl Scanner {
         if !self.reader.fill(dir.as_fd()).map_err(|errno| Miss::At(node, errno))? {
             return Ok(());
         }
+        let mut left = Vec::new();
         for entry in self.reader.entries() {
+            if claim::is_leftover(entry.name) && watches.is_tidied(node) {
+                left.push(entry.name.to_vec());
+            }
             let closely = closely && !pid_file.is_some_and(|pid_file| pid_file.is(dir.as_fd(), entry.name));
             if let Some(found) = look_at(dir.as_fd(), entry, &Listing { closely, ..listing }, since) {
                 watches.entry(node, scan, found, sink);
+            }
+        }
+        for name in left {
+            let given_back = claim::give_back((dir.as_fd(), &name)).unwrap_or_default();
+            if given_back.is_empty() {
+                self.leftovers.push((node, name));
+            }
+            for name in given_back {
+                let entry = Entry { name: &name, kind: Kind::Unknown };
+                if let Some(found) = look_at(dir.as_fd(), entry, &Listing { closely, ..listing }, since) {
+                    watches.entry(node, scan, found, sink);
+                }
             }
         }
         self.listing = Some(listing);

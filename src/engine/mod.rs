@@ -124,6 +124,11 @@ impl Engine {
     pub fn take_effects(&mut self) -> Vec<Effect> {
         std::mem::take(&mut self.tasks.effects)
     }
+
+    /// Whether there is anything of that.
+    pub fn has_effects(&self) -> bool {
+        !self.tasks.effects.is_empty()
+    }
 }
 
 /// An event that no record tells: the directory is gone, and so is what this name had in it.

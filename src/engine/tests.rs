@@ -36,6 +36,7 @@ impl Rig {
             rec: true,
             auto_add: true,
             existing: false,
+            tidied: false,
             exclude: exclude.clone(),
         };
         let scheduler = Scheduler { delay: Millis(1_000), notes: Level::Debug, ..Scheduler::default() };

@@ -23,6 +23,8 @@ pub enum Work {
 pub fn run(own: &own::Named<'_>, kind: &str, value: &[u8], report: &mut Report) -> Result<Option<Vec<u8>>, String> {
     match kind {
         own::KIND => own::run(own, value, report),
+        files::KIND => files::run(value, report),
+        files::TIDY => files::tidy(value),
         _ => Err(format!("the worker knows no work of the kind \"{kind}\"")),
     }
 }

@@ -21,6 +21,8 @@ pub struct Target<'a> {
     pub dir_path: &'a [u8],
     /// The name in it.
     pub name: &'a [u8],
+    /// If somebody is writing the same one, that is waited for; else it is EEXIST.
+    pub patient: bool,
 }
 
 /// What has not got its name yet. If it is dropped unfinished, it is gone.
@@ -46,7 +48,7 @@ pub enum Over {
 /// Publishes these bytes under a name in the directory of this path, with permission bits that no umask changes.
 pub fn bytes(dir_path: &[u8], name: &[u8], mode: u32, bytes: &[u8]) -> Result<(), Failure> {
     let dir = fs::open(CWD, dir_path, Open::Directory).map_err(|errno| Failure::on_path("open", dir_path, errno))?;
-    let target = Target { dir: dir.as_fd(), dir_path, name };
+    let target = Target { dir: dir.as_fd(), dir_path, name, patient: false };
     let draft = Draft::begin(target)?;
     fd::write_all(draft.file(), bytes).map_err(|errno| target.failure(errno))?;
     draft.finish(mode)
@@ -86,23 +88,34 @@ impl<'a> Draft<'a> {
     fn make(target: Target<'a>, kind: Kind, make: impl Fn(&[u8]) -> Result<Fd, Errno>) -> Result<Draft<'a>, Failure> {
         let temporary = temporary_name(target.name);
         let fail = |errno| target.failure(errno);
-        let file = match make(&temporary) {
-            Err(Errno::EEXIST) => {
-                let leftover = fs::open(target.dir, &temporary, Open::Read);
-                if leftover.is_ok_and(|leftover| !lock::mark(leftover.as_fd())) {
-                    return Err(fail(Errno::EEXIST));
+        loop {
+            let file = match make(&temporary) {
+                Err(Errno::EEXIST) => {
+                    let leftover = fs::open(target.dir, &temporary, Open::Read);
+                    if let Some(busy) = leftover.ok().filter(|leftover| !lock::mark(leftover.as_fd())) {
+                        if !target.patient {
+                            return Err(fail(Errno::EEXIST));
+                        }
+                        lock::wait(busy.as_fd());
+                        continue;
+                    }
+                    take_away((target.dir, &temporary), fail)?;
+                    make(&temporary)
                 }
-                take_away((target.dir, &temporary), fail)?;
-                make(&temporary).map_err(fail)?
+                made => made,
+            };
+            let file = match file {
+                Err(Errno::EEXIST) if target.patient => continue,
+                made => made.map_err(fail)?,
+            };
+            // Before it is marked, another process can take it for a leftover.
+            if lock::mark(file.as_fd()) && !fs::stat(file.as_fd(), b"").is_ok_and(|found| found.links == 0) {
+                return Ok(Draft { target, temporary, kind, file, finished: false });
             }
-            made => made.map_err(fail)?,
-        };
-        // Before it is marked, another process can take it for a leftover.
-        let is_ours = lock::mark(file.as_fd()) && !fs::stat(file.as_fd(), b"").is_ok_and(|found| found.links == 0);
-        if !is_ours {
-            return Err(fail(Errno::EEXIST));
+            if !target.patient {
+                return Err(fail(Errno::EEXIST));
+            }
         }
-        Ok(Draft { target, temporary, kind, file, finished: false })
     }
 
     /// What to write to, or to make entries in; of a link, its place.

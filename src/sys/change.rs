@@ -51,20 +51,11 @@ pub fn rename_to(from: At<'_>, to: At<'_>) -> Result<(), Errno> {
 
 /// The same where nothing has that name, else EEXIST. EINVAL where the file system cannot do that, ENOSYS before Linux 3.15.
 pub fn rename_new(from: At<'_>, to: At<'_>) -> Result<(), Errno> {
-    renameat2(from, to, libc::RENAME_NOREPLACE)
-}
-
-/// Two entries of any kind change places. EINVAL where the file system cannot do that, ENOSYS before Linux 3.15.
-pub fn exchange(one: At<'_>, other: At<'_>) -> Result<(), Errno> {
-    renameat2(one, other, libc::RENAME_EXCHANGE)
-}
-
-fn renameat2(from: At<'_>, to: At<'_>, flags: libc::c_uint) -> Result<(), Errno> {
     with_names(from, to, |from_dir, from, to_dir, to| {
         // By number, for old C libraries lack the function.
         // SAFETY: two live NUL-terminated strings.
         gate::call("renameat2", || unsafe {
-            libc::syscall(libc::SYS_renameat2, from_dir, from.as_ptr(), to_dir, to.as_ptr(), flags)
+            libc::syscall(libc::SYS_renameat2, from_dir, from.as_ptr(), to_dir, to.as_ptr(), libc::RENAME_NOREPLACE)
         })
     })
     .map(drop)

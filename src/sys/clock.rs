@@ -21,6 +21,17 @@ pub fn wall_now() -> i64 {
     read(libc::CLOCK_REALTIME).0
 }
 
+/// The same with nanoseconds, as files have their times.
+pub fn wall_time() -> (i64, u32) {
+    read(libc::CLOCK_REALTIME)
+}
+
+/// Does nothing for so long. For workers: the loop never sleeps.
+pub fn sleep(milliseconds: u16) {
+    // SAFETY: no descriptors are handed over.
+    let _ = super::gate::call("poll", || unsafe { libc::poll(std::ptr::null_mut(), 0, milliseconds.into()) });
+}
+
 /// The `struct timespec` of the kernel's 64-bit calls.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]

@@ -12,6 +12,8 @@ impl Errno {
     pub const EACCES: Errno = Errno(libc::EACCES);
     /// Not a descriptor for this: closed, or the place of a file only (O_PATH).
     pub const EBADF: Errno = Errno(libc::EBADF);
+    /// Reading or writing has failed, or ended too early.
+    pub const EIO: Errno = Errno(libc::EIO);
     /// Would block: nothing to read, or no room to write.
     pub const EAGAIN: Errno = Errno(libc::EAGAIN);
     /// The user's share of the disk is used up.

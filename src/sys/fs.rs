@@ -27,6 +27,7 @@ pub enum Open {
     Read,
     /// A file to read, also through a link; does not wait for the other end of a FIFO.
     ReadFollowing,
+    #[cfg_attr(not(test), expect(dead_code, reason = "used by what restores archives, which comes next"))]
     /// A regular file to write to; refuses a link, and does not wait for the other end of a FIFO.
     Write,
     /// To write without ever blocking: a FIFO, a terminal or a file that is there.
@@ -169,6 +170,7 @@ pub struct Stat {
     pub gid: u32,
     /// Device number of the file system, as statx splits it.
     pub dev: (u32, u32),
+    #[cfg_attr(not(test), expect(dead_code, reason = "used by archives, which come next"))]
     /// Of a device file, the device that it stands for.
     pub rdev: (u32, u32),
     /// Whether something is mounted there, where the kernel tells (5.8).
@@ -266,14 +268,39 @@ fn fstatat(at: BorrowedFd<'_>, path: &CStr) -> Result<Stat, Errno> {
 /// The device of a directory, if its file system counts a directory's links: each directory in it has a name for it,
 /// `..` (ext2 to ext4, xfs, tmpfs; statfs(2) lists the numbers). Other file systems always say 1, or tell nothing.
 pub fn device_that_counts_links(dir: BorrowedFd<'_>) -> Result<Option<(u32, u32)>, Errno> {
+    let counts = [libc::EXT4_SUPER_MAGIC as u32, libc::XFS_SUPER_MAGIC as u32, libc::TMPFS_MAGIC as u32];
+    if counts.contains(&file_system(dir)?) { Ok(Some(stat(dir, b"")?.dev)) } else { Ok(None) }
+}
+
+/// Whether a directory's file system is on another machine, or is a program (FUSE), and may keep a call waiting for long.
+pub fn is_remote(dir: BorrowedFd<'_>) -> Result<bool, Errno> {
+    // By linux/magic.h: 9P, AFS (two), Ceph, CIFS, Coda, FUSE, GFS2, NFS, OCFS2, SMB, SMB2.
+    const REMOTE: [u32; 12] = [
+        0x0102_1997,
+        0x5346_414f,
+        0x6b41_4653,
+        0x00c3_6400,
+        0xff53_4d42,
+        0x7375_7245,
+        0x6573_5546,
+        0x0116_1970,
+        0x6969,
+        0x7461_636f,
+        0x517b,
+        0xfe53_4d42,
+    ];
+    Ok(REMOTE.contains(&file_system(dir)?))
+}
+
+/// The number of a file system's kind (statfs(2)).
+fn file_system(dir: BorrowedFd<'_>) -> Result<u32, Errno> {
     let mut buffer = MaybeUninit::<libc::statfs>::zeroed();
     // SAFETY: a descriptor that is open, and a buffer of the call's own type to write into.
     gate::call("fstatfs", || unsafe { libc::fstatfs(dir.as_raw_fd(), buffer.as_mut_ptr()) })?;
     // SAFETY: all bytes were zeroed, which is a valid value of this struct of integers, then the kernel filled it.
     let found = unsafe { buffer.assume_init() };
-    let counts = [libc::EXT4_SUPER_MAGIC as u32, libc::XFS_SUPER_MAGIC as u32, libc::TMPFS_MAGIC as u32];
     // The field's type differs from one architecture to the next; the numbers have 32 bits.
-    if counts.contains(&(found.f_type as u32)) { Ok(Some(stat(dir, b"")?.dev)) } else { Ok(None) }
+    Ok(found.f_type as u32)
 }
 
 /// The file type bits of a mode (inode(7)); a directory entry's `d_type` is the same number shifted right by 12.

@@ -54,3 +54,9 @@ pub fn mark(file: BorrowedFd<'_>) -> bool {
     let marked = gate::call("flock", || unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) });
     marked != Err(Errno::EAGAIN)
 }
+
+/// Waits until nobody has this open file marked, and marks it.
+pub fn wait(file: BorrowedFd<'_>) {
+    // SAFETY: takes numbers only. Where there are no such locks, there is nothing to wait for.
+    let _ = gate::call("flock", || unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX) });
+}

@@ -5,16 +5,12 @@
 //! through the one errno gate ([`gate`]). Relies on nothing of dogwatch. Times are 64-bit on 32-bit machines too.
 #![expect(unsafe_code, reason = "this floor is the one that talks to the kernel")]
 
-#[cfg_attr(not(test), expect(dead_code, reason = "used by jobs/files, which come next"))]
 pub mod change;
 pub mod clock;
-#[cfg_attr(not(test), expect(dead_code, reason = "used by jobs/files, which come next"))]
 pub mod copy;
 pub mod dir;
-#[cfg_attr(not(test), expect(dead_code, reason = "used by jobs/files, which come next"))]
 pub mod errno;
 pub mod fd;
-#[cfg_attr(not(test), expect(dead_code, reason = "used by jobs/files, which come next"))]
 pub mod fs;
 mod gate;
 pub mod inotify;

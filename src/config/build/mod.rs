@@ -64,7 +64,7 @@ pub fn build(
     let maps: Vec<EventMap> = of(Kind::EventMap).map(|section| event_map(section, &names, complaints)).collect();
     together::warn_of_vain_max_wait(&chosen, &maps, complaints);
     let map_names: Vec<&str> = of(Kind::EventMap).map(|section| section.name.as_str()).collect();
-    let watches: Vec<Watch> = of(Kind::Watch).map(|section| watch(section, &map_names, complaints)).collect();
+    let mut watches: Vec<Watch> = of(Kind::Watch).map(|section| watch(section, &map_names, complaints)).collect();
     if watches.is_empty() {
         let warning = Diagnostic::warning(Span::new(0, 0..0), "there is no watch: nothing will happen");
         complaints.push(warning.help("add a section [watch NAME] with path = and event_map ="));
@@ -72,6 +72,7 @@ pub fn build(
     let level = logs.least(DAEMON);
     together::warn_of_destinations(&chosen, &maps, &watches, complaints);
     let roots = together::roots(&chosen, &maps, &watches);
+    together::keep_tidy(&chosen, &maps, &mut watches);
     let schedulers = schedulers.into_iter().zip(roots);
     let schedulers = schedulers.map(|(scheduler, roots)| Rc::new(Scheduler { roots, ..scheduler })).collect();
     let daemon::Daemon { shutdown_timeout, on_shutdown, max_jobs, places, .. } = daemon;

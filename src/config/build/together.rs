@@ -116,6 +116,14 @@ fn leads_to(watch: &Watch, maps: &[EventMap], at: usize) -> bool {
     map.is_some_and(|map| events::bits(map.used()).any(|event| map.actions(event).iter().any(schedules)))
 }
 
+/// Where rules are at work, a killed run of theirs may have left something behind.
+pub(super) fn keep_tidy(chosen: &Chosen<'_>, maps: &[EventMap], watches: &mut [Watch]) {
+    for watch in watches {
+        let rules = (0..chosen.len()).filter(|at| chosen.get(*at).is_some_and(|(_, s)| s.work == Work::Files));
+        watch.tidied = rules.into_iter().any(|at| leads_to(watch, maps, at));
+    }
+}
+
 /// What arrives in the watch that it comes from is an event of that watch too.
 pub(super) fn warn_of_destinations(
     chosen: &Chosen<'_>,

@@ -33,6 +33,7 @@ pub(super) fn watch(section: &Section, maps: &[&str], complaints: &mut Vec<Diagn
         paths,
         exclude,
         existing: reader.value("existing", a_boolean).unwrap_or(false),
+        tidied: false,
         map: map.unwrap_or(0),
         rec: reader.value("rec", a_boolean).unwrap_or(false),
         auto_add: reader.value("auto_add", a_boolean).unwrap_or(false),

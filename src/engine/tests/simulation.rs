@@ -69,6 +69,7 @@ impl World {
             rec: true,
             auto_add: true,
             existing,
+            tidied: false,
             exclude: if excludes { vec![Pattern::new(EXCLUDED.as_bytes()).unwrap()] } else { Vec::new() },
         };
         let day = Millis(86_400_000);

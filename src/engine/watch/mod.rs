@@ -66,6 +66,8 @@ pub struct Watch {
     pub auto_add: bool,
     /// Files that are there at the first scan, or when a path of it comes back, count as new.
     pub existing: bool,
+    /// Its directories are listed at their first scan in any case: what jobs do there may have left something behind.
+    pub tidied: bool,
     /// Paths below that do not count; a directory among them is not entered.
     pub exclude: Vec<Pattern>,
 }

@@ -70,7 +70,7 @@ impl Watches {
     pub(super) fn first_scan(&self, node: NodeId) -> Scan {
         let set = self.set_of(node);
         let mut watches = set.roots.dirs.iter().filter_map(|id| self.spec(*id));
-        let lists = !set.roots.globs.is_empty() || watches.any(|watch| watch.rec || watch.existing);
+        let lists = !set.roots.globs.is_empty() || watches.any(|watch| watch.rec || watch.existing || watch.tidied);
         match self.started {
             true if self.serves(node) => Scan::Return,
             false if lists => Scan::First,
@@ -135,7 +135,7 @@ impl Watches {
         // Only its own: what it inherited comes back with it, and what it serves for others in it stays.
         let mut here = self.set_of(node).roots.clone();
         let own: Vec<RootId> = here.dirs.iter().copied().filter(|id| self.is_at(*id, node)).collect();
-        let existing = own.iter().filter_map(|id| self.spec(*id)).any(|watch| watch.existing);
+        let existing = own.iter().filter_map(|id| self.spec(*id)).any(|watch| watch.existing || watch.tidied);
         let scan = match (self.started, self.reloading) {
             (false, _) if existing => Scan::First,
             // What is there concerns the new ones among them.

@@ -121,6 +121,12 @@ impl Watches {
         }
     }
 
+    /// Whether jobs of ours may have left something behind in a directory.
+    pub fn is_tidied(&self, node: NodeId) -> bool {
+        let roots = &self.set_of(node).roots;
+        roots.dirs.iter().chain(&roots.files).filter_map(|id| self.spec(*id)).any(|watch| watch.tidied)
+    }
+
     /// A scan has found this in a directory.
     pub fn entry(&mut self, node: NodeId, scan: Scan, found: Found<'_>, sink: Sink<'_>) {
         if is_temporary(found.name) {

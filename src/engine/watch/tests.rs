@@ -18,7 +18,7 @@ struct Rig {
 
 fn watch(path: &str, map: MapId, rec: bool, auto_add: bool) -> Watch {
     let paths = vec![path.as_bytes().into()];
-    Watch { name: path.to_owned(), paths, map, rec, auto_add, existing: false, exclude: Vec::new() }
+    Watch { name: path.to_owned(), paths, map, rec, auto_add, existing: false, tidied: false, exclude: Vec::new() }
 }
 
 type Seen = Vec<(Mask, String, Vec<MapId>)>;

@@ -3,7 +3,7 @@
 
 use super::plan::Place;
 use crate::parts::beneath::{Refused, Root};
-use crate::parts::text::Escaped;
+use crate::parts::diag::Failure;
 use crate::sys::change::{At, Owner};
 use crate::sys::fs::{self, Open, Stat};
 use crate::sys::{Errno, Fd};
@@ -21,9 +21,9 @@ pub struct Spot {
 
 impl Spot {
     /// Finds a place's directory.
-    pub fn find(place: &Place) -> Result<Spot, String> {
+    pub fn find(place: &Place) -> Result<Spot, Failure> {
         let path = place.path();
-        let fail = |refused: Refused| format!("cannot reach {}: {refused}", Escaped(&path));
+        let fail = |refused: Refused| Failure::on_path("reach", &path, refused);
         let root = Root::open(&place.root).map_err(fail)?;
         let (dir, name) = root.parent(&place.below, Open::DirectoryNoFollow).map_err(fail)?;
         let name = name.to_vec();
@@ -31,21 +31,23 @@ impl Spot {
     }
 
     /// The same after the directories that are missing were made, the root too.
-    pub fn find_or_make(place: &Place, mode: Option<u32>, owner: Owner) -> Result<Spot, String> {
-        let slash = place.below.iter().rposition(|byte| *byte == b'/');
-        let fail = |path: &[u8], refused: Refused| format!("cannot make the directories of {}: {refused}", Escaped(path));
+    pub fn find_or_make(place: &Place, mode: Option<u32>, owner: Owner) -> Result<Spot, Failure> {
         let make = |root: &[u8], below: &[u8]| {
             let made = Root::open(root).and_then(|root| root.make_dirs(below, mode, owner));
-            made.map_err(|refused| fail(below, refused))
+            made.map_err(|refused| Failure::on_path("make the directories of", &place.path(), refused))
         };
-        if let Some(below) = place.root.strip_prefix(b"/").filter(|below| !below.is_empty()) {
-            // The root is trusted, with all links on its way: only what is missing of it is made.
-            if matches!(Root::open(&place.root), Err(Refused::Missing)) {
-                make(b"/", below)?;
-            }
+        // The root is trusted, with all links on its way: only what is missing of it is made.
+        let mut there = &place.root[..];
+        while matches!(Root::open(there), Err(Refused::Missing)) {
+            let slash = there.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+            there = there.get(..slash).filter(|above| !above.is_empty()).unwrap_or(b"/");
         }
-        if let Some(dirs) = slash.and_then(|at| place.below.get(..at)) {
-            make(&place.root, dirs)?;
+        let missing = place.root.get(there.len()..).unwrap_or_default();
+        if !missing.is_empty() {
+            make(there, missing.strip_prefix(b"/").unwrap_or(missing))?;
+        }
+        if let Some(slash) = place.below.iter().rposition(|byte| *byte == b'/') {
+            make(&place.root, place.below.get(..slash).unwrap_or_default())?;
         }
         Spot::find(place)
     }
@@ -55,8 +57,13 @@ impl Spot {
         (self.dir.as_fd(), &self.name)
     }
 
+    /// The directory's path, for messages.
+    pub fn dir_path(&self) -> &[u8] {
+        self.path.get(..self.path.len() - self.name.len() - 1).unwrap_or_default()
+    }
+
     /// What is there now.
-    pub fn stat(&self) -> Result<Option<Stat>, String> {
+    pub fn stat(&self) -> Result<Option<Stat>, Failure> {
         match fs::stat(self.dir.as_fd(), &self.name) {
             Ok(found) => Ok(Some(found)),
             Err(Errno::ENOENT) => Ok(None),
@@ -65,7 +72,7 @@ impl Spot {
     }
 
     /// `cannot WHAT PATH: REASON`.
-    pub fn failure(&self, what: &str, reason: impl std::fmt::Display) -> String {
-        format!("cannot {what} {}: {reason}", Escaped(&self.path))
+    pub fn failure(&self, what: &str, reason: impl std::fmt::Display) -> Failure {
+        Failure::on_path(what, &self.path, reason)
     }
 }

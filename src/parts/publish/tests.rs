@@ -28,7 +28,7 @@ impl Dir {
     }
 
     fn target<'a>(&'a self, name: &'a str) -> Target<'a> {
-        Target { dir: self.fd.as_fd(), dir_path: self.path(), name: name.as_bytes() }
+        Target { dir: self.fd.as_fd(), dir_path: self.path(), name: name.as_bytes(), patient: false }
     }
 
     fn read(&self, name: &str) -> String {

@@ -95,6 +95,7 @@ impl Configuration {
             rec: spec.rec,
             auto_add: spec.auto_add,
             existing: spec.existing,
+            tidied: false,
             exclude: if spec.excludes { vec![Pattern::new(EXCLUDED.as_bytes()).unwrap()] } else { Vec::new() },
         };
         present.map(watch).collect()

@@ -1,0 +1,147 @@
+//! A claim: what is to go is first renamed into a directory that only we may enter, so that nobody finds it by its path any
+//! more, and nobody takes it for what comes under that path later.
+//!
+//! The directory is called after what it holds, and marked (flock(2)) as long as somebody is at it: what a kill leaves is
+//! known by that, and goes back to its name.
+
+use super::spot::Spot;
+use crate::parts::diag::Failure;
+use crate::parts::publish::{self, Over};
+use crate::parts::{fnv, walk};
+use crate::sys::change::{self, At};
+use crate::sys::dir::Reader;
+use crate::sys::fs::{self, Id, Kind, Open};
+use crate::sys::{Errno, Fd, lock, process};
+use std::os::fd::{AsFd, BorrowedFd};
+
+const CLAIMED: &[u8] = b".dogwatch-move-";
+const GONE: &[u8] = b".dogwatch-gone-";
+/// So often it is tried to make the directory, or to find a name that is free.
+const MOST_TRIES: u32 = 100;
+
+/// What was claimed.
+pub struct Claim<'s> {
+    source: &'s Spot,
+    dir: Fd,
+    called: Vec<u8>,
+}
+
+impl<'s> Claim<'s> {
+    /// Claims what stands there, if it is this.
+    pub fn take(source: &'s Spot, wanted: Id) -> Result<Claim<'s>, Failure> {
+        let called = name_for(&source.name);
+        let fail = |errno| source.failure("claim", errno);
+        let dir = make(source.dir.as_fd(), &called).map_err(fail)?;
+        let claim = Claim { source, dir, called };
+        if let Err(errno) = change::rename_to(source.at(), claim.at()) {
+            let _ = change::remove_dir(source.dir.as_fd(), &claim.called);
+            return Err(fail(errno));
+        }
+        match fs::stat(claim.dir.as_fd(), &source.name) {
+            Ok(found) if found.id() == wanted => Ok(claim),
+            Ok(_) | Err(_) => Err(claim.give_back(source.failure("claim", "another one has its name now"))),
+        }
+    }
+
+    /// Where it is now.
+    pub fn at(&self) -> At<'_> {
+        (self.dir.as_fd(), &self.source.name)
+    }
+
+    /// It gets its name back for this failure, which is told besides.
+    pub fn give_back(self, why: Failure) -> Failure {
+        match empty(self.dir.as_fd(), (self.source.dir.as_fd(), &self.called)) {
+            Ok(_) => why,
+            Err(failure) => why.hint(&failure.to_string()),
+        }
+    }
+
+    /// It goes for good.
+    pub fn discard(self) -> Result<(), Failure> {
+        publish::discard((self.source.dir.as_fd(), &self.called))
+    }
+}
+
+/// Whether a name is that of a directory that a claim may have left behind.
+pub fn is_leftover(name: &[u8]) -> bool {
+    name.starts_with(CLAIMED) || name.starts_with(GONE)
+}
+
+/// What killed runs may have left behind for this name.
+pub fn leftovers(name: &[u8]) -> [Vec<u8>; 2] {
+    let claimed = name_for(name);
+    [publish::gone_name(&claimed), claimed]
+}
+
+/// What stands there, if it was left behind and is ours, with nobody at it. It is marked as long as it is open.
+fn open(at: At<'_>) -> Option<Fd> {
+    let dir = fs::open(at.0, at.1, Open::DirectoryNoFollow).ok()?;
+    let found = fs::stat(dir.as_fd(), b"").ok()?;
+    let is_ours = found.uid == process::effective_uid() && found.mode == 0o700 && found.kind == Kind::Directory;
+    (is_leftover(at.1) && is_ours && lock::mark(dir.as_fd())).then_some(dir)
+}
+
+/// Ends what a killed run has begun: what was claimed gets its name back, and what was to go goes.
+pub fn tidy(at: At<'_>) -> Result<(), Failure> {
+    give_back(at)?;
+    // Marked until it is gone.
+    let Some(_dir) = open(at).filter(|_| at.1.starts_with(GONE)) else { return Ok(()) };
+    walk::remove(at.0, at.1)
+}
+
+/// The same of what was claimed only; the answer is the names that it has now.
+pub fn give_back(at: At<'_>) -> Result<Vec<Vec<u8>>, Failure> {
+    match open(at).filter(|_| at.1.starts_with(CLAIMED)) {
+        Some(dir) => empty(dir.as_fd(), at),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// What is in a claim's directory gets its name beside it, or if that is taken, one with a number; then the directory goes.
+fn empty(dir: BorrowedFd<'_>, at: At<'_>) -> Result<Vec<Vec<u8>>, Failure> {
+    let fail = |errno| Failure::on_path("give back what is in", at.1, errno);
+    let mut reader = Reader::new();
+    let mut names = Vec::new();
+    // Anew, for the descriptor may have been read from.
+    let listed = fs::open(dir, b".", Open::DirectoryNoFollow).map_err(fail)?;
+    while reader.fill(listed.as_fd()).map_err(fail)? {
+        names.extend(reader.entries().map(|entry| entry.name.to_vec()));
+    }
+    for name in &mut names {
+        let numbered = (1..MOST_TRIES).map(|n| [&name[..], format!(".{n}").as_bytes()].concat());
+        let mut given = Err(Errno::EEXIST);
+        for free in std::iter::once(name.clone()).chain(numbered) {
+            given = publish::rename((dir, name), (at.0, &free), Over::Nothing).map(|_| free);
+            if given.as_ref().err() != Some(&Errno::EEXIST) {
+                break;
+            }
+        }
+        *name = given.map_err(fail)?;
+    }
+    change::remove_dir(at.0, at.1).map_err(fail)?;
+    Ok(names)
+}
+
+/// Makes a claim's directory, and marks it.
+fn make(parent: BorrowedFd<'_>, called: &[u8]) -> Result<Fd, Errno> {
+    for _ in 0..MOST_TRIES {
+        change::make_dir(parent, called, 0o700)?;
+        let dir = fs::open(parent, called, Open::DirectoryNoFollow)?;
+        // Before it is marked, another process can take it for a leftover.
+        let is_ours = walk::is_empty(dir.as_fd())? && fs::stat(dir.as_fd(), b"")?.uid == process::effective_uid();
+        if lock::mark(dir.as_fd()) && is_ours && fs::stat(parent, called).is_ok_and(|found| Ok(found.id()) == id(&dir))
+        {
+            return Ok(dir);
+        }
+    }
+    Err(Errno::EEXIST)
+}
+
+fn id(dir: &Fd) -> Result<Id, Errno> {
+    fs::stat(dir.as_fd(), b"").map(|found| found.id())
+}
+
+fn name_for(name: &[u8]) -> Vec<u8> {
+    let hash = fnv::with(fnv::EMPTY, name);
+    [CLAIMED, format!("{hash:016x}").as_bytes()].concat()
+}
