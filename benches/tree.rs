@@ -65,7 +65,8 @@ fn grow(directories: usize, fans: &[usize]) -> [f64; 3] {
     let (mut met, mut names, mut wd) = (1, 0, 0);
     let (paths, depth_of_root) = (vec![b"/srv/tree"[..].into()], 2);
     let name = String::new();
-    let watch = [Watch { name, paths, map: 0, rec: true, auto_add: true, existing: false, tidied: false, exclude: Vec::new() }];
+    let watch =
+        [Watch { name, paths, map: 0, rec: true, auto_add: true, existing: false, tidied: false, exclude: Vec::new() }];
     let no_events = &mut |_: &mut Tree, _: &Event<'_>| {};
     let before = counting::live();
     counting::forget_peak();

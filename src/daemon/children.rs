@@ -14,7 +14,7 @@ use crate::engine::rule;
 use crate::engine::task::{About, Outcome, TaskRef};
 use crate::engine::watch::events;
 use crate::jobs::command::{Command, Output};
-use crate::jobs::files::plan::FileJob;
+use crate::jobs::files::plan::{FileJob, Place};
 use crate::jobs::{Work, files, own};
 use crate::parts::diag::Failure;
 use crate::parts::log::Level;
@@ -146,10 +146,14 @@ impl Daemon {
 
     /// `None`: it is done.
     fn start_files(&mut self, task: TaskRef, scheduler: &Scheduler, about: &About) -> Option<Begun> {
-        let job = match self.children.hops.before(&about.path, self.now).and_then(|_| file_job(scheduler, about)) {
+        let job = match file_job(scheduler, about) {
             Ok(job) => job,
             Err(why) => return Some(Err(why)),
         };
+        let target = job.target.as_ref().map(Place::path);
+        if let Some(Err(why)) = target.map(|to| self.children.hops.go(self.now, &about.path, &to)) {
+            return Some(Err(why));
+        }
         match files::at_once(&job) {
             None => Some(self.employ(about, files::KIND, &job.encode())),
             Some(result) => {
@@ -278,13 +282,7 @@ impl Daemon {
             Err(why) => (Level::Error, format!("failed: {why}"), Outcome::Failed),
         };
         match outcome {
-            Outcome::Done(made) => {
-                self.counters.done += 1;
-                if let Some(made) = made.filter(|_| scheduler.work == Work::Files) {
-                    let before = self.children.hops.before(&about.path, self.now).unwrap_or_default();
-                    self.children.hops.made(made, before, self.now);
-                }
-            }
+            Outcome::Done(_) => self.counters.done += 1,
             Outcome::Failed | Outcome::Outdated => self.counters.failed += 1,
         }
         self.say_under(level, scheduler, about, format_args!("{words}"));

@@ -79,10 +79,10 @@ fn quickly(job: &FileJob) -> Result<Option<Option<Vec<u8>>>, Failure> {
         return if is_quick(&found) { delete(job, &source).map(|()| Some(None)) } else { Ok(None) };
     };
     links::refuse(job, &found, &source.path)?;
-    let target = match Spot::find(place) {
-        Err(_) if job.auto_create => return Ok(None),
-        target => target?,
-    };
+    if job.auto_create && Spot::find(place).is_err() {
+        return Ok(None);
+    }
+    let target = target(job, place)?;
     let is_same_dev = fs::stat(target.dir.as_fd(), b"").is_ok_and(|dir| dir.dev == found.dev);
     if !is_same_dev || !is_local(&target) || target.stat()?.is_some_and(|there| !is_quick(&there)) {
         return Ok(None);

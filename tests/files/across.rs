@@ -1,0 +1,163 @@
+//! Moves and copies to another file system.
+
+use crate::common::{Scratch, is_root, skip, wait_until};
+use crate::{await_end, config, facts, far, is_empty, scratch, send, send_file, temporaries, to};
+use rustix::fs::{CWD, FileType, mknodat};
+use std::fs;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::Path;
+
+const NO_OTHER: &str = "/dev/shm is no other file system";
+
+#[test]
+fn files_trees_and_links_arrive_equal() {
+    let Some(far) = far() else { return skip(NO_OTHER) };
+    for action in ["move", "copy"] {
+        let scratch = scratch();
+        let daemon =
+            scratch.start(&config(&[&to(action, &format!("@FAR/{action}"), "auto_create = yes")], "", far.path()));
+        crate::tree::make(&scratch.path("stage/tree"));
+        symlink("/nowhere", scratch.path("stage/link")).unwrap();
+        fs::write(scratch.path("stage/f"), "text").unwrap();
+        for name in ["tree", "link", "f"] {
+            let before = facts(&scratch.path("stage").join(name));
+            let path = send(&scratch, name);
+            let arrived = far.path().join(action).join(name);
+            await_end(&daemon, &path, &format!("done: {}", arrived.display()));
+            assert_eq!(facts(&arrived), before, "{action}");
+            assert_eq!(path.symlink_metadata().is_ok(), action == "copy");
+        }
+        let sparse = fs::metadata(far.path().join(action).join("tree/sparse")).unwrap();
+        assert!(sparse.blocks() * 512 < 1 << 20, "{} blocks", sparse.blocks());
+        assert_eq!(temporaries(&far.path().join(action)), [] as [&Path; 0]);
+        assert_eq!(temporaries(&scratch.src()), [] as [&Path; 0]);
+        assert!(daemon.stop().contains("started, worker"));
+    }
+}
+
+#[test]
+fn what_has_no_bytes_is_refused_before_anything_is_published() {
+    let Some(far) = far() else { return skip(NO_OTHER) };
+    for action in ["move", "copy"] {
+        let scratch = scratch();
+        let daemon = scratch.start(&config(&[&to(action, "@FAR", "")], "", far.path()));
+        fs::create_dir(scratch.path("stage/tree")).unwrap();
+        fs::write(scratch.path("stage/tree/a"), "x").unwrap();
+        mknodat(CWD, scratch.path("stage/tree/fifo"), FileType::Fifo, 0o640.into(), 0).unwrap();
+        mknodat(CWD, scratch.path("stage/fifo"), FileType::Fifo, 0o640.into(), 0).unwrap();
+        for (name, said) in [("tree", "tree/fifo"), ("fifo", "fifo")] {
+            let path = send(&scratch, name);
+            await_end(
+                &daemon,
+                &path,
+                &format!("failed: cannot copy {said}: it is a FIFO, which stays on its file system"),
+            );
+            assert!(path.exists() && is_empty(far.path()));
+        }
+    }
+}
+
+#[test]
+fn what_is_there_is_replaced_only_on_demand() {
+    let Some(far) = far() else { return skip(NO_OTHER) };
+    for action in ["move", "copy"] {
+        for replaces in ["no", "yes"] {
+            let scratch = scratch();
+            let daemon =
+                scratch.start(&config(&[&to(action, "@FAR", &format!("override = {replaces}"))], "", far.path()));
+            for name in ["dir", "f"] {
+                fs::create_dir_all(scratch.path("stage/dir")).unwrap();
+                fs::write(scratch.path("stage/dir/new"), "new").unwrap();
+                fs::write(scratch.path("stage/f"), "new").unwrap();
+                fs::create_dir_all(far.path().join("dir/old")).unwrap();
+                fs::write(far.path().join("f"), "old").unwrap();
+                let (old, new) = (facts(&far.path().join(name)), facts(&scratch.path("stage").join(name)));
+                let path = send(&scratch, name);
+                if replaces == "yes" {
+                    await_end(&daemon, &path, "done: ");
+                    assert_eq!(facts(&far.path().join(name)), new);
+                } else {
+                    await_end(&daemon, &path, &format!("failed: cannot {action} to "));
+                    assert_eq!((facts(&far.path().join(name)), facts(&path)), (old, new));
+                }
+            }
+            assert_eq!(temporaries(far.path()), [] as [&Path; 0]);
+        }
+    }
+}
+
+/// A kill after the copy had got its name: the next run knows it for a copy, and ends the move.
+#[test]
+fn a_move_that_is_all_but_done_is_ended() {
+    let Some(far) = far() else { return skip(NO_OTHER) };
+    let scratch = scratch();
+    crate::tree::make(&scratch.path("stage/tree"));
+    fs::write(scratch.path("stage/f"), "text").unwrap();
+    let copied = std::process::Command::new("cp")
+        .arg("-a")
+        .args([scratch.path("stage/tree"), scratch.path("stage/f")])
+        .arg(far.path())
+        .status();
+    assert!(copied.unwrap().success());
+    fs::write(far.path().join("g"), "text").unwrap();
+    let daemon = scratch.start(&config(&[&to("move", "@FAR", "")], "", far.path()));
+    for name in ["tree", "f"] {
+        let path = send(&scratch, name);
+        await_end(&daemon, &path, "done: ");
+        assert!(!path.exists());
+    }
+    // Only its time is another one.
+    let path = send_file(&scratch, "g", "text");
+    await_end(&daemon, &path, "failed: cannot move to ");
+    assert!(path.exists() && temporaries(&scratch.src()).is_empty());
+}
+
+/// A small file system of the daemon's own is full: that is told, and nothing has happened.
+#[test]
+fn a_full_disk_is_told_and_changes_nothing() {
+    if !is_root() {
+        return skip("only root mounts file systems");
+    }
+    for action in ["move", "copy"] {
+        let scratch = scratch();
+        let conf = scratch.config(&config(&[&to(action, "@DIR/dst", "")], "", Path::new("")));
+        // What is mounted is the daemon's own, and is seen through its /proc/PID/root.
+        let script = "mount -t tmpfs -o size=1m tmpfs \"$0\" && exec \"$@\"";
+        let mut command = std::process::Command::new("unshare");
+        command.args(["-m", "sh", "-c", script]).arg(scratch.path("dst")).arg(env!("CARGO_BIN_EXE_dogwatch"));
+        command.args(["daemon", "-c"]).arg(conf).env("TZ", "UTC0");
+        let daemon = scratch.start_with(&mut command);
+        let inside = format!("/proc/{}/root{}", daemon.pid(), scratch.path("dst").display());
+        fs::write(scratch.path("stage/f"), vec![1; 2 << 20]).unwrap();
+        crate::tree::make(&scratch.path("stage/tree"));
+        for name in ["f", "tree"] {
+            let before = facts(&scratch.path("stage").join(name));
+            let path = send(&scratch, name);
+            await_end(
+                &daemon,
+                &path,
+                &format!("failed: cannot write {}: No space left on device", scratch.path("dst").join(name).display()),
+            );
+            assert_eq!(facts(&path), before);
+            assert!(is_empty(Path::new(&inside)), "{action} {name}");
+            assert_eq!(temporaries(&scratch.src()), [] as [&Path; 0]);
+        }
+        let path = send_file(&scratch, "small", "x");
+        await_end(&daemon, &path, "done: ");
+    }
+}
+
+/// Long work tells how far it has come.
+#[test]
+fn progress_is_in_the_status() {
+    let Some(far) = far() else { return skip(NO_OTHER) };
+    let scratch: Scratch = scratch();
+    let daemon = scratch.start(&config(&[&to("copy", "@FAR", "")], "", far.path()));
+    fs::write(scratch.path("stage/f"), vec![1; 300 << 20]).unwrap();
+    send(&scratch, "f");
+    wait_until("the status tells of bytes", || {
+        daemon.signal(rustix::process::Signal::USR1);
+        scratch.read("run.d/status").contains(&format!(" of {} bytes", 300 << 20)) || daemon.log().contains("f: done")
+    });
+    await_end(&daemon, &scratch.src().join("f"), "done: ");
+}

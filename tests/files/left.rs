@@ -1,0 +1,124 @@
+//! What a kill has left behind comes to its end at the next start, or with the next job.
+
+use crate::common::{is_root, skip, wait_until};
+use crate::{await_end, await_gone, config, far, scratch, send_file, temporaries, to};
+use rustix::process::Signal;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// FNV-1a of the name, as the claim's directory is called.
+fn claim(name: &str) -> String {
+    let hash = name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    format!(".dogwatch-move-{hash:016x}")
+}
+
+fn private_dir(path: &Path) {
+    fs::create_dir(path).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+/// What was claimed goes back to its name, or beside it; what was to go goes; what is not ours stays.
+#[test]
+fn the_first_scan_ends_what_was_begun() {
+    let scratch = scratch();
+    let src = scratch.src();
+    for name in ["f", "taken"] {
+        private_dir(&src.join(claim(name)));
+        fs::write(src.join(claim(name)).join(name), format!("claimed {name}")).unwrap();
+    }
+    fs::write(src.join("taken"), "new").unwrap();
+    private_dir(&src.join(".dogwatch-gone-0123456789abcdef"));
+    fs::create_dir_all(src.join(".dogwatch-gone-0123456789abcdef/tree/inner")).unwrap();
+    for name in [".dogwatch-gone-not-private", ".dogwatch-move-not-private"] {
+        fs::create_dir_all(src.join(name)).unwrap();
+        fs::set_permissions(src.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(src.join(name).join("x"), "").unwrap();
+    }
+    // Nothing that is there is moved, for nothing happens to it.
+    let daemon = scratch.start(&config(&[&to("move", "@DIR/dst", "")], "", Path::new("")));
+    await_gone(&src.join(".dogwatch-gone-0123456789abcdef"));
+    for (name, text) in [("taken", "new"), ("taken.1", "claimed taken")] {
+        wait_until(&format!("{name} is there"), || {
+            [src.join(name), scratch.path("dst").join(name)]
+                .iter()
+                .any(|path| fs::read_to_string(path).is_ok_and(|read| read == text))
+        });
+    }
+    assert!(src.join(".dogwatch-gone-not-private/x").exists() && src.join(".dogwatch-move-not-private/x").exists());
+    assert!(!src.join(claim("f")).exists() && !src.join(claim("taken")).exists());
+    daemon.stop();
+}
+
+/// With `existing = yes` what was given back is found like everything else.
+#[test]
+fn what_is_given_back_is_an_event_where_existing_files_are() {
+    let scratch = scratch();
+    let src = scratch.src();
+    private_dir(&src.join(claim("f")));
+    fs::write(src.join(claim("f")).join("f"), "text").unwrap();
+    let config = config(&[&to("move", "@DIR/dst", "")], "", Path::new("")).replace("IN_MOVED_TO, ", "");
+    let daemon = scratch.start(&format!("{config}existing = yes\n"));
+    wait_until("it is moved", || scratch.read("dst/f") == "text");
+    daemon.stop();
+}
+
+#[test]
+fn the_next_job_ends_what_was_begun_under_its_name() {
+    let Some(far) = far() else { return skip("/dev/shm is no other file system") };
+    let scratch = scratch();
+    let daemon = scratch.start(&config(&[&to("move", "@FAR", "")], "", far.path()));
+    private_dir(&scratch.src().join(claim("f")));
+    fs::write(scratch.src().join(claim("f")).join("f"), "old").unwrap();
+    let path = send_file(&scratch, "f", "new");
+    await_end(&daemon, &path, "done: ");
+    wait_until("the other one goes too", || fs::read_to_string(far.path().join("f.1")).is_ok_and(|text| text == "old"));
+    assert_eq!(fs::read_to_string(far.path().join("f")).unwrap(), "new");
+    daemon.stop();
+}
+
+/// A worker is killed in the midst of a move: the source is whole under its name, and moved again.
+#[test]
+fn a_worker_that_is_killed_leaves_everything_whole() {
+    let Some(far) = far() else { return skip("/dev/shm is no other file system") };
+    if !is_root() {
+        return skip("another user's workers are not seen");
+    }
+    let scratch = scratch();
+    let daemon = scratch.start(&config(&[&to("move", "@FAR", "")], "", far.path()));
+    let mut killed = 0;
+    for n in 0..40 {
+        let name = format!("f{n}");
+        let text = n.to_string().repeat(100_000);
+        let path = send_file(&scratch, &name, &text);
+        wait_until("a worker is at it", || daemon.log().contains(&format!("{}: started, worker ", path.display())));
+        let line = daemon
+            .log()
+            .lines()
+            .find(|line| line.contains(&format!("{}: started, worker ", path.display())))
+            .unwrap()
+            .to_owned();
+        let pid: i32 = line.rsplit(' ').next().unwrap().parse().unwrap();
+        std::thread::park_timeout(std::time::Duration::from_micros(fastrand::u64(..40_000)));
+        if rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), Signal::KILL).is_ok() {
+            killed += 1;
+        }
+        wait_until(&format!("{name} stands in one place, whole"), || {
+            let texts = [path.clone(), far.path().join(&name)].map(|path| fs::read_to_string(path).ok());
+            let whole = texts.iter().flatten().all(|read| *read == text) && texts.iter().flatten().count() > 0;
+            whole && temporaries(&scratch.src()).is_empty()
+        });
+        // An event makes the move come to its end, if nothing else has.
+        if path.exists() {
+            let _ = fs::OpenOptions::new().append(true).open(&path);
+        }
+        wait_until(&format!("{name} has arrived"), || {
+            fs::read_to_string(far.path().join(&name)).is_ok_and(|read| read == text) && !path.exists()
+        });
+    }
+    wait_until("nothing temporary is left", || temporaries(far.path()).is_empty());
+    assert!(killed > 10, "{killed} were killed");
+    daemon.stop();
+}
