@@ -3,7 +3,9 @@
 mod common;
 
 use common::{Scratch, wait_until};
+use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// An example's text, with `/src_path` as the watched directory.
@@ -47,4 +49,32 @@ fn specific_events_run_the_shell_command() {
     fs::write(scratch.src().join("other"), "x").unwrap();
     daemon.await_log(&format!("task for {}\n", scratch.src().join("other").display()));
     assert!(daemon.log().lines().all(|line| !line.ends_with("/dir")), "directories do not count");
+}
+
+/// pyinotifyd's third example: rules, by what files are called.
+#[test]
+fn rules_move_copy_and_delete() {
+    let scratch = Scratch::new();
+    let config =
+        example("move-copy-delete.conf").replace("/dst_path", "@DIR/dst").replace("delay = 60", "delay = 200ms");
+    let daemon = scratch.start(&config);
+    let dir = scratch.src().join("dir");
+    fs::create_dir(&dir).unwrap();
+    for name in ["a.to_move", "b.to_copy", "c.to_delete", "d"] {
+        fs::write(dir.join(name), name).unwrap();
+    }
+    let done = || daemon.log().matches(": done").count();
+    wait_until("each is done", || done() == 3);
+    let names =
+        |path: &Path| -> BTreeSet<_> { fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name()).collect() };
+    assert_eq!(names(&dir), BTreeSet::from(["b.to_copy".into(), "d".into()]));
+    assert_eq!(names(&scratch.path("dst/dir")), BTreeSet::from(["a".into(), "b".into()]));
+    assert_eq!(
+        (scratch.read("dst/dir/a"), scratch.read("dst/dir/b")),
+        ("a.to_move".to_owned(), "b.to_copy".to_owned())
+    );
+    for (path, mode) in [("dst", 0o40755), ("dst/dir", 0o40755), ("dst/dir/a", 0o100644), ("dst/dir/b", 0o100644)] {
+        assert_eq!(fs::metadata(scratch.path(path)).unwrap().mode(), mode, "{path}");
+    }
+    assert!(!daemon.log().contains("dir/d: "), "what no rule matches is not scheduled");
 }

@@ -4,9 +4,10 @@ use super::moment::Moment;
 use super::scan::Miss;
 use super::{Daemon, say};
 use crate::config::DAEMON;
-use crate::engine::task::Effect;
+use crate::engine::task::{Effect, What};
 use crate::engine::watch::tree::NodeId;
 use crate::engine::watch::{Scan, Trouble};
+use crate::jobs::Work;
 use crate::parts::diag::Failure;
 use crate::parts::log::Level;
 use crate::parts::text::Escaped;
@@ -52,7 +53,10 @@ impl Daemon {
                 Effect::Start(task, about) => self.start(task, about),
                 Effect::Stop(task) => self.stop_task(task),
                 Effect::Note(about, what) => {
-                    self.say_of_task(what.level(), &about, format_args!("{}", say::Words(what)));
+                    // A move of ours takes the file from its path, which may be that event.
+                    let files = self.config.scheduler(about.scheduler).is_some_and(|s| s.work == Work::Files);
+                    let level = if what == What::TooLate && files { Level::Debug } else { what.level() };
+                    self.say_of_task(level, &about, format_args!("{}", say::Words(what)));
                 }
             }
         }

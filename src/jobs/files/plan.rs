@@ -99,6 +99,9 @@ impl FileJob {
         if to.strip_prefix(path).is_some_and(|rest| rest.starts_with(b"/")) {
             return Err(format!("the destination {} lies in the source", Escaped(&to)));
         }
+        if path.strip_prefix(&to[..]).is_some_and(|rest| rest.starts_with(b"/")) {
+            return Err(format!("the source lies in the destination {}", Escaped(&to)));
+        }
         let target = match root_of(destination.to.literal()) {
             Some(root) => Place::below(&root, &to),
             None => Place::below_any(roots, &to),

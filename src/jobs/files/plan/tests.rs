@@ -49,6 +49,7 @@ fn what_cannot_be_is_refused() {
     for (src, dst, path, words) in [
         ("^/w/a$", r"\g<0>", "/w/a", "are the same"),
         ("^/w/a$", r"\g<0>/b", "/w/a", "lies in the source"),
+        ("^/w/(d)/a$", r"/w/\1", "/w/d/a", "the source lies in the destination"),
         ("^/w/(.*)$", r"/dst/../\1", "/w/a", "has . or .."),
         ("^/w/(x)?.*$", r"\1", "/w/a", "the destination is empty"),
         ("^/(w)/(.*)$", r"\1/b", "/w/a", "no absolute path"),
