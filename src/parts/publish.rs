@@ -71,9 +71,7 @@ impl<'a> Draft<'a> {
     pub fn directory(target: Target<'a>) -> Result<Draft<'a>, Failure> {
         Draft::make(target, Kind::Directory, |temporary| {
             change::make_dir(target.dir, temporary, 0o700)?;
-            let dir = fs::open(target.dir, temporary, Open::DirectoryNoFollow)?;
-            // Somebody may have put another one in its place, which is not ours to fill and to give an owner.
-            if walk::is_empty(dir.as_fd())? { Ok(dir) } else { Err(Errno::ENOTEMPTY) }
+            open_new((target.dir, temporary))
         })
     }
 
@@ -254,6 +252,13 @@ fn rename_over_placeholder(from: At<'_>, to: At<'_>) -> Result<(), Errno> {
         let _ = change::unlink(to.0, to.1);
     }
     done
+}
+
+/// Opens a directory that was just made. Somebody may have put another one in its place, which is not ours to fill and to give
+/// an owner.
+fn open_new(at: At<'_>) -> Result<Fd, Errno> {
+    let dir = fs::open(at.0, at.1, Open::DirectoryNoFollow)?;
+    if walk::is_empty(dir.as_fd())? { Ok(dir) } else { Err(Errno::ENOTEMPTY) }
 }
 
 /// Removes what is there under a temporary name.

@@ -187,13 +187,18 @@ fn find(parent: BorrowedFd<'_>, name: &[u8]) -> Result<(Stat, Option<Fd>), Errno
         if found.kind != Kind::Directory {
             return Ok((found, None));
         }
-        let dir = fs::open(parent, name, Open::DirectoryNoFollow)?;
-        let stat = fs::stat(dir.as_fd(), b"")?;
-        if stat.id() == found.id() {
+        if let Some((stat, dir)) = open_found(parent, name, &found)? {
             return Ok((stat, Some(dir)));
         }
     }
     Err(Errno::EAGAIN)
+}
+
+/// Opens the directory that was found under this name; none if another one has it by now.
+fn open_found(parent: BorrowedFd<'_>, name: &[u8], found: &Stat) -> Result<Option<(Stat, Fd)>, Errno> {
+    let dir = fs::open(parent, name, Open::DirectoryNoFollow)?;
+    let stat = fs::stat(dir.as_fd(), b"")?;
+    Ok((stat.id() == found.id()).then_some((stat, dir)))
 }
 
 /// Whether nothing is in a directory that is open to be listed, and was not read from yet.

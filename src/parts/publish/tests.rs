@@ -1,10 +1,13 @@
 use super::{
-    Draft, Over, Target, bytes, discard, gone_name, rename, rename_new_in_steps, rename_over_placeholder,
+    Draft, Over, Target, bytes, discard, gone_name, open_new, rename, rename_new_in_steps, rename_over_placeholder,
     temporary_name,
 };
 use crate::sys::change::{self, At};
 use crate::sys::fs::{self, CWD, Kind, Open};
-use crate::sys::{Errno, Fd, fd};
+use crate::sys::{Errno, Fd, fd, process};
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+use rustix::process::Uid;
+use rustix::thread::{UnshareFlags, set_thread_res_uid, unshare_unsafe};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -253,22 +256,80 @@ fn names_are_taken_by_what_may_have_them() {
     }
 }
 
-/// Where the new one cannot get the name after all, the old one has it again.
+/// Where the new one cannot get the name after all, the old one has it again, or nothing has.
 #[test]
 fn what_was_set_aside_comes_back() {
+    let dir = Dir::new();
+    plant(&dir.path.path().join("from"), "empty", "");
+    plant(&dir.path.path().join("file"), "file", "2");
+    let in_namespace = || {
+        #[expect(unsafe_code, reason = "a mount namespace of the thread's own")]
+        // SAFETY: it would matter for descriptors that are shared no more; these flags leave them shared.
+        let made = unsafe { unshare_unsafe(UnshareFlags::NEWNS | UnshareFlags::FS) };
+        let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+        let is_mounted = made.is_ok()
+            && mount_change("/", private).is_ok()
+            && mount("tmpfs", dir.path.path().join("from"), "tmpfs", MountFlags::empty(), None).is_ok();
+        if !is_mounted {
+            assert!(std::env::var_os("CI").is_none(), "no file system can be mounted");
+            return println!("SKIPPED: no file system can be mounted");
+        }
+        // What something is mounted on keeps its name. The root was opened before, in the other namespace.
+        let at = fs::open(CWD, dir.path(), Open::Directory).unwrap();
+        let (from, file, none) = ((at.as_fd(), &b"from"[..]), (at.as_fd(), &b"file"[..]), (at.as_fd(), &b"none"[..]));
+        let busy = Err(Errno(rustix::io::Errno::BUSY.raw_os_error()));
+        assert_eq!(rename(from, file, Over::Anything).map(drop), busy);
+        assert_eq!((dir.names(), dir.read("file").as_str()), (vec!["file".to_owned(), "from".to_owned()], "2"));
+        assert_eq!(rename_new_in_steps(from, none), busy);
+        assert_eq!(dir.names(), ["file", "from"]);
+    };
+    std::thread::scope(|scope| scope.spawn(in_namespace).join()).unwrap();
+}
+
+/// As another user than root: a second name can be given, but the first one not be taken away.
+#[test]
+fn a_second_name_does_not_stay() {
+    if process::effective_uid() != 0 {
+        assert!(std::env::var_os("CI").is_none(), "only root becomes another user");
+        return println!("SKIPPED: only root becomes another user");
+    }
+    let (source, target) = (Dir::new(), Dir::new());
+    plant(&source.path.path().join("old"), "file", "1");
+    std::os::unix::fs::chown(source.path.path().join("old"), Some(99), None).unwrap();
+    std::os::unix::fs::chown(target.path.path(), Some(99), None).unwrap();
+    change::set_mode(source.fd.as_fd(), 0o755).unwrap();
+    let as_nobody = || {
+        let nobody = Uid::from_raw(99);
+        // Credentials are a thread's own (credentials(7)).
+        set_thread_res_uid(nobody, nobody, nobody).unwrap();
+        rename_new_in_steps((source.fd.as_fd(), b"old"), (target.fd.as_fd(), b"new"))
+    };
+    assert_eq!(std::thread::scope(|scope| scope.spawn(as_nobody).join()).unwrap(), Err(Errno::EACCES));
+    assert_eq!((source.names(), target.names()), (vec!["old".to_owned()], vec![]));
+}
+
+#[test]
+fn no_directory_replaces_one_that_it_is_in() {
     let dir = Dir::new();
     plant(&dir.path.path().join("full"), "full", "2");
     plant(&dir.path.path().join("full/below/inner"), "full", "1");
     let below = fs::open(dir.fd.as_fd(), b"full/below", Open::Directory).unwrap();
-    // A directory cannot go below itself, nor to where it is itself below.
-    let at = (below.as_fd(), &b"inner"[..]);
-    let refused = rename((dir.fd.as_fd(), b"full"), at, Over::Anything).map(drop);
-    assert_eq!(refused, Err(Errno::EINVAL));
+    let (inner, full) = ((below.as_fd(), &b"inner"[..]), (dir.fd.as_fd(), &b"full"[..]));
+    assert_eq!(rename(inner, full, Over::Anything).map(drop), Err(Errno::ENOTEMPTY), "what is beside it would go");
+    assert_eq!(rename(full, inner, Over::Anything).map(drop), Err(Errno::EINVAL));
     assert_eq!((dir.names(), dir.read("full/below/mark").as_str()), (vec!["full".to_owned()], "2"));
     assert_eq!(dir.read("full/below/inner/below/mark"), "1");
-    let refused = rename(at, (dir.fd.as_fd(), b"full"), Over::Anything).map(drop);
-    assert_eq!(refused, Err(Errno::ENOTEMPTY), "what is beside it would go");
-    assert_eq!(dir.read("full/below/mark"), "2");
+}
+
+/// Somebody puts another directory, or a link to one, in the place of one that was just made.
+#[test]
+fn only_an_empty_directory_is_filled() {
+    let dir = Dir::new();
+    plant(&dir.path.path().join("empty"), "empty", "");
+    plant(&dir.path.path().join("full"), "full", "");
+    symlink("empty", dir.path.path().join("link")).unwrap();
+    let open = |name: &[u8]| open_new((dir.fd.as_fd(), name)).map(drop);
+    assert_eq!((open(b"empty"), open(b"full"), open(b"link")), (Ok(()), Err(Errno::ENOTEMPTY), Err(Errno::ENOTDIR)));
 }
 
 #[test]

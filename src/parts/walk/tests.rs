@@ -1,4 +1,4 @@
-use super::{MOST_OPEN, Next, Step, Trail, remove, walk};
+use super::{MOST_OPEN, Next, Step, Trail, open_found, remove, walk};
 use crate::parts::diag::Failure;
 use crate::sys::fs::{self, CWD, Kind, Open};
 use crate::sys::{Errno, Fd, change, process};
@@ -243,6 +243,19 @@ fn no_link_is_followed_however_fast_it_comes() {
             .unwrap();
         }
     });
+}
+
+/// Between the look and the opening somebody puts another directory there, or a link.
+#[test]
+fn what_is_opened_is_what_was_looked_at() {
+    let dir = tempfile::tempdir().unwrap();
+    ["one", "two"].iter().for_each(|name| create_dir(dir.path().join(name)).unwrap());
+    symlink("two", dir.path().join("link")).unwrap();
+    let at = open(dir.path());
+    let found = fs::stat(at.as_fd(), b"one").unwrap();
+    let opened = |name: &[u8]| open_found(at.as_fd(), name, &found).map(|opened| opened.map(|(stat, _)| stat.id()));
+    assert_eq!((opened(b"one"), opened(b"two")), (Ok(Some(found.id())), Ok(None)));
+    assert_eq!((opened(b"link"), opened(b"none")), (Err(Errno::ENOTDIR), Err(Errno::ENOENT)));
 }
 
 const DEEP: &str = "DOGWATCH_TEST_DEEP";
