@@ -23,7 +23,7 @@ test:
 	$(CARGO) test --locked
 	$(CARGO) build --locked --features fault --examples
 	$(CARGO) test --locked --features fault --test fault -- --show-output
-	$(CARGO) test --locked --features fault --test model --test worker
+	$(CARGO) test --locked --features fault --test model --test worker --test files
 
 # The random tests of the watch tree, for about half an hour.
 soak:

@@ -1,7 +1,8 @@
 //! Files that are written to while they are moved, and destinations that several events have.
 
 use crate::common::{skip, wait_until};
-use crate::{await_end, config, far, scratch, temporaries, to};
+use crate::left::claim;
+use crate::{await_end, config, far, scratch, send_file, temporaries, to};
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -65,6 +66,38 @@ fn no_line_is_lost_or_doubled_that_is_appended_meanwhile() {
     assert!(parts > 5, "it was moved {parts} times");
     let wrong: Vec<_> = (0..LINES).filter(|n| seen.get(n) != Some(&1)).collect();
     assert!(wrong.is_empty(), "{} lines are not there once: {:?}", wrong.len(), &wrong[..wrong.len().min(20)]);
+}
+
+/// Somebody opens the file in the moment between the last look for writers and the claim, and writes to it after that.
+#[test]
+fn who_has_opened_it_at_the_last_moment_is_waited_for() {
+    let Some(far) = far() else { return skip("/dev/shm is no other file system") };
+    let scratch = scratch();
+    let daemon = scratch.start(&config(&[&to("move", "@FAR", "")], "", far.path()));
+    let mut opened = 0;
+    let mut round = 0;
+    while opened < 3 {
+        round += 1;
+        assert!(round < 2_000, "it was opened in time {opened} times only");
+        let name = format!("f{round}");
+        let claim = scratch.src().join(claim(&name));
+        let path = send_file(&scratch, &name, "one ");
+        let arrived = far.path().join(&name);
+        // Without a pause: the moment is short.
+        while !arrived.exists() {
+            if fs::symlink_metadata(&claim).is_err() {
+                continue;
+            }
+            let Ok(mut file) = OpenOptions::new().append(true).open(&path) else { break };
+            std::thread::park_timeout(std::time::Duration::from_millis(100));
+            file.write_all(b"two").unwrap();
+            drop(file);
+            wait_until("it has arrived", || arrived.exists());
+            assert_eq!(fs::read_to_string(&arrived).unwrap(), "one two");
+            opened += 1;
+        }
+        await_end(&daemon, &path, "done: ");
+    }
 }
 
 #[test]

@@ -4,6 +4,8 @@ mod across;
 mod busy;
 #[path = "../common/mod.rs"]
 mod common;
+#[cfg(feature = "fault")]
+mod kill;
 mod left;
 mod tree;
 mod within;
