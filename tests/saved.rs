@@ -55,13 +55,13 @@ fn a_task_that_is_due_already_starts_at_once() {
     let scratch = Scratch::new();
     let daemon = scratch.start(&holding("max_jobs = 1", ""));
     fs::write(scratch.src().join("f"), "x").unwrap();
-    daemon.await_log("f: started");
+    wait_until("it runs", || scratch.read("ran") == "IN_CLOSE_WRITE f\n");
     fs::write(scratch.src().join("g"), "x").unwrap();
     daemon.await_log("g: scheduled");
     daemon.stop();
     let daemon = scratch.start(&config("", ""));
     daemon.await_log("1 saved tasks taken up");
-    wait_until("it runs", || scratch.read("ran") == "IN_CLOSE_WRITE f\nIN_CLOSE_WRITE g\n");
+    wait_until("the other runs", || scratch.read("ran") == "IN_CLOSE_WRITE f\nIN_CLOSE_WRITE g\n");
 }
 
 /// Until it has run, whatever happens to the daemon, the next start finds it; and a second orderly end saves it again.

@@ -30,6 +30,9 @@ pub struct Entry {
     pub kind: Kind,
     /// Of the schedulers `all` and `closed`.
     pub tasks: [Task; 2],
+    /// Those of the watch that it was in before, since the daemon was last idle. Whoever has not seen it elsewhere meanwhile has
+    /// seen it go from one place of that watch to another, and its tasks with it.
+    kept: Option<(usize, [Task; 2])>,
 }
 
 #[derive(Clone, Default)]
@@ -37,6 +40,13 @@ struct Dir {
     entries: BTreeMap<Vec<u8>, Entry>,
     /// It has come since the daemon was last idle: a scan reports what is in it, sooner or later.
     fresh: bool,
+}
+
+impl Dir {
+    fn settle(&mut self) {
+        self.fresh = false;
+        self.entries.values_mut().for_each(|entry| entry.kept = None);
+    }
 }
 
 /// Which watch serves a path: the number of its root.
@@ -156,7 +166,7 @@ impl Model {
             Op::Exchange(one, other) => self.exchange(one, other)?,
             Op::Chmod(place) => drop(self.get(&self.at(place)?)?),
             Op::Start => self.start(),
-            Op::Settle => self.dirs.iter_mut().for_each(|dir| dir.fresh = false),
+            Op::Settle => self.dirs.iter_mut().for_each(Dir::settle),
             Op::Stop | Op::Continue => {}
         }
         Some(())
@@ -178,7 +188,7 @@ impl Model {
     /// A name appears: IN_CREATE or IN_MOVED_TO.
     fn put(&mut self, place: &Place, at: &At<'_>, kind: Kind, closed: Task) {
         let tasks = if at.zone.is_some() { [Task::Yes, closed] } else { [Task::No; 2] };
-        self.dirs[at.dir].entries.insert(at.name.to_vec(), Entry { kind, tasks });
+        self.dirs[at.dir].entries.insert(at.name.to_vec(), Entry { kind, tasks, kept: None });
         if at.zone.is_some() {
             self.ever.insert(place.bytes());
         }
@@ -258,7 +268,17 @@ impl Model {
             let (before, after) = (self.zone_below(from, &name), self.zone_below(to, &name));
             let is_file = matches!(entry.kind, Kind::File(_));
             if from != to {
+                let left = before.map(|watch| (watch, entry.tasks));
                 entry.tasks = [after.is_some(), after.is_some() && is_file].map(yes_if);
+                let kept =
+                    entry.kept.filter(|(watch, _)| after == Some(*watch)).map_or([Task::No; 2], |(_, kept)| kept);
+                let is_back = |(task, kept): (&mut Task, Task)| {
+                    if *task == Task::No && kept != Task::No {
+                        *task = Task::Maybe;
+                    }
+                };
+                entry.tasks.iter_mut().zip(kept).for_each(is_back);
+                entry.kept = left.or(entry.kept);
             } else if fresh && after.is_some() {
                 let may_be = |task: &mut Task| *task = if *task == Task::Yes { Task::Yes } else { Task::Maybe };
                 entry.tasks.iter_mut().take(if is_file { 2 } else { 1 }).for_each(may_be);

@@ -68,9 +68,9 @@ impl Watches {
         // Who is set aside without a departure has lost its records: none will say where it is.
         let is_awaited = |other: NodeId| self.has_departures() && !self.tree.path_is_known(other);
         let on_its_way = |other: &NodeId| self.has_held_of(*other) || is_awaited(*other);
-        let waits = self.has_departures() || self.tree.presence(node) != Presence::Anchor;
-        if (waits && self.has_held_of(node)) || holders.iter().any(on_its_way) {
-            // Records that are kept back are as good as unread.
+        let waits = self.tree.presence(node) != Presence::Anchor && self.has_held_of(node);
+        if waits || holders.iter().any(on_its_way) {
+            // Records that are kept back are as good as unread; those of a configured path wait for it.
             false
         } else if contradicts {
             self.is_confirmed(node, Some(wd), in_sync)
