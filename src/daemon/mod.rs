@@ -288,8 +288,8 @@ impl Daemon {
         if let Some(printer) = &self.printer {
             printer.poll(poll, Token::Printer);
         }
-        let woken =
-            poll.wait(!self.has_work() || self.is_behind()).map_err(|errno| Failure::of("wait for events", errno))?;
+        let is_idle = !self.has_work() && !self.engine.has_effects() || self.is_behind();
+        let woken = poll.wait(is_idle).map_err(|errno| Failure::of("wait for events", errno))?;
         Ok(woken.collect())
     }
 

@@ -87,9 +87,9 @@ impl Daemon {
         }
     }
 
-    /// Whether there are directories to scan or to unwatch, or tasks to start.
+    /// Whether there are directories to scan or to unwatch.
     pub fn has_work(&self) -> bool {
-        self.scanner.is_listing() || self.engine.watches.has_work() || self.engine.has_effects()
+        self.scanner.is_listing() || self.engine.watches.has_work()
     }
 
     fn scan_for_a_slice(&mut self) {

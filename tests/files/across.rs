@@ -161,3 +161,16 @@ fn progress_is_in_the_status() {
     });
     await_end(&daemon, &scratch.src().join("f"), "done: ");
 }
+
+/// A move takes the file from its path, which would cancel the task, were it not running: nobody is warned of that.
+#[test]
+fn a_move_does_not_warn_of_itself() {
+    let Some(far) = far() else { return skip(NO_OTHER) };
+    let scratch = scratch();
+    let text = config(&[&to("move", "@FAR", "")], "", far.path());
+    let daemon = scratch.start(&text.replace("[watch w]", "IN_MOVED_FROM = cancel files\n[watch w]"));
+    let path = send_file(&scratch, "f", "text");
+    await_end(&daemon, &path, "done: ");
+    daemon.await_log("not cancelled: it is running");
+    assert!(!daemon.stop().contains(" WARNING "));
+}

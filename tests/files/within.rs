@@ -275,3 +275,22 @@ fn rules_in_a_circle_come_to_an_end() {
     assert_eq!(log.matches("done: ").count(), 20, "{log}");
     assert!(!scratch.src().join("c".repeat(12)).exists());
 }
+
+/// What is done at once has events of its own, which are read between.
+#[test]
+fn ten_thousand_moves_at_once_do_not_overflow_the_queue() {
+    const FILES: usize = 10_000;
+    let scratch = scratch();
+    let next = "delay = 1s\n[rule nothing]\naction = none\nsrc_re = .*\n[scheduler nothing]\nrules = nothing\n\
+                [event_map n]\nIN_MOVED_TO = nothing\n[watch dst]\npath = @DIR/dst\nevent_map = n";
+    let daemon = scratch.start(&config(&[&to("move", "@DIR/dst", "")], next, Path::new("")));
+    for n in 0..FILES {
+        fs::write(scratch.path("stage").join(n.to_string()), "").unwrap();
+    }
+    for n in 0..FILES {
+        send(&scratch, &n.to_string());
+    }
+    wait_until("all are moved", || fs::read_dir(scratch.path("dst")).unwrap().count() == FILES);
+    let log = daemon.stop();
+    assert!(!log.contains("overflow"), "{}", &log.lines().filter(|line| line.contains("overflow")).collect::<String>());
+}
