@@ -184,7 +184,7 @@ impl Scanner {
         }
         for name in left {
             let given_back = claim::give_back((dir.as_fd(), &name)).unwrap_or_default();
-            if given_back.is_empty() {
+            if claim::is_over((dir.as_fd(), &name)) {
                 self.leftovers.push((node, name));
             }
             for name in given_back {

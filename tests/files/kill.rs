@@ -1,12 +1,15 @@
 //! A worker is killed at each of its system calls in turn, and the daemon with it: at every moment all stands whole in one
 //! place at least, and the next start brings the work to its end. Needs the test build (feature `fault`).
 
-use crate::common::{Scratch, dogwatch, skip, wait_until};
+use crate::common::{Scratch, comes_true, dogwatch, skip, wait_until};
 use crate::{config, facts, far, scratch, temporaries, to};
 use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A tree, or a file.
 fn make(path: &Path) {
@@ -48,10 +51,12 @@ fn is_killed_at(n: usize, action: &str, name: &str, keys: &str) -> bool {
     let arrived = far.path().join(name);
     assert!(!arrived.exists() || whole(&arrived), "nothing is half there: {context}");
     let daemon = scratch.start_with(dogwatch().args(["daemon", "-c"]).arg(&conf));
-    wait_until(&format!("all has come to its end: {context}"), || {
+    let is_over = || {
         let is_clean = temporaries(&scratch.src()).is_empty() && temporaries(far.path()).is_empty();
         is_clean && arrived.exists() && (action == "copy" || !scratch.src().join(name).exists())
-    });
+    };
+    let left = || (temporaries(&scratch.src()), temporaries(far.path()), daemon.log());
+    assert!(comes_true(PATIENCE, is_over), "never over: {context} {:?}", left());
     assert_eq!(facts(&arrived), before, "{context}");
     assert_eq!(places(&scratch, far.path(), name).len(), if action == "copy" { 2 } else { 1 }, "{context}");
     daemon.stop();

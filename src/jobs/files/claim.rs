@@ -11,7 +11,7 @@ use crate::parts::{fnv, walk};
 use crate::sys::change::{self, At};
 use crate::sys::dir::Reader;
 use crate::sys::fs::{self, Id, Kind, Open};
-use crate::sys::{Errno, Fd, lock, process};
+use crate::sys::{Errno, Fd, clock, lock, process};
 use std::os::fd::{AsFd, BorrowedFd};
 
 const CLAIMED: &[u8] = b".dogwatch-move-";
@@ -65,6 +65,11 @@ impl<'s> Claim<'s> {
 /// Whether a name is that of a directory that a claim may have left behind.
 pub fn is_leftover(name: &[u8]) -> bool {
     name.starts_with(CLAIMED) || name.starts_with(GONE)
+}
+
+/// Whether what stands there was left behind and is ours, with nobody at it.
+pub fn is_over(at: At<'_>) -> bool {
+    open(at).is_some()
 }
 
 /// What killed runs may have left behind for this name.
@@ -122,19 +127,26 @@ fn empty(dir: BorrowedFd<'_>, at: At<'_>) -> Result<Vec<Vec<u8>>, Failure> {
     Ok(names)
 }
 
-/// Makes a claim's directory, and marks it.
+/// Makes a claim's directory, and marks it. Before it is marked, another process can take it for a leftover, and take it away.
 fn make(parent: BorrowedFd<'_>, called: &[u8]) -> Result<Fd, Errno> {
     for _ in 0..MOST_TRIES {
-        change::make_dir(parent, called, 0o700)?;
-        let dir = fs::open(parent, called, Open::DirectoryNoFollow)?;
-        // Before it is marked, another process can take it for a leftover.
-        let is_ours = walk::is_empty(dir.as_fd())? && fs::stat(dir.as_fd(), b"")?.uid == process::effective_uid();
-        if lock::mark(dir.as_fd()) && is_ours && fs::stat(parent, called).is_ok_and(|found| Ok(found.id()) == id(&dir))
-        {
-            return Ok(dir);
+        match try_to_make(parent, called) {
+            Ok(Some(dir)) => return Ok(dir),
+            Ok(None) | Err(Errno::ENOENT | Errno::EEXIST) => clock::sleep(1),
+            Err(errno) => return Err(errno),
         }
     }
     Err(Errno::EEXIST)
+}
+
+fn try_to_make(parent: BorrowedFd<'_>, called: &[u8]) -> Result<Option<Fd>, Errno> {
+    change::make_dir(parent, called, 0o700)?;
+    let dir = fs::open(parent, called, Open::DirectoryNoFollow)?;
+    let is_ours = lock::mark(dir.as_fd())
+        && walk::is_empty(dir.as_fd())?
+        && fs::stat(dir.as_fd(), b"")?.uid == process::effective_uid()
+        && fs::stat(parent, called)?.id() == id(&dir)?;
+    Ok(is_ours.then_some(dir))
 }
 
 fn id(dir: &Fd) -> Result<Id, Errno> {
