@@ -24,6 +24,7 @@ test:
 	$(CARGO) build --locked --features fault --examples
 	$(CARGO) test --locked --features fault --test fault -- --show-output
 	$(CARGO) test --locked --features fault --test model --test worker --test files
+	$(CARGO) test --locked --features fault --test attack -- --show-output
 
 # The random tests of the watch tree, for about half an hour.
 soak:

@@ -4,6 +4,7 @@
 use super::Daemon;
 use super::printer::Printer;
 use crate::config::{self, Places};
+use crate::parts::beneath;
 use crate::parts::diag::Failure;
 use crate::parts::lockfile::{self, Lockfile, Refused};
 use crate::parts::log::Level;
@@ -98,6 +99,7 @@ impl Daemon {
         self.ready = true;
         self.printer.iter_mut().for_each(|printer| printer.wait_from(self.now));
         let watched = self.engine.watches.watched_directories();
+        self.say(Level::Debug, format_args!("paths below a root are resolved by {}", beneath::resolver()));
         self.say(Level::Info, format_args!("ready, directories watched: {watched}"));
         let told = self.presence.wishes.ready_fd.take().map_or(Ok(()), |ready| fd::write_all(ready.as_fd(), b"\n"));
         let told = told.map_err(|errno| Failure::of("write to the descriptor of --ready-fd", errno));
