@@ -123,7 +123,8 @@ fn a_line_is_for_the_shell_only_if_asked() {
 #[test]
 fn what_happens_during_a_run_gives_one_more() {
     let scratch = Scratch::new();
-    let script = scratch.script("job", "echo begin $1; until [ -e go ]; do sleep 0.01; done; echo end $1");
+    let script =
+        scratch.script("job", "echo begin $1; while [ -d src ] && [ ! -e go ]; do sleep 0.01; done; echo end $1");
     let daemon = run(&scratch, &["src", "--", script.to_str().unwrap(), "{name}"]);
     write(&scratch.src().join("one"));
     daemon.await_out("begin one\n");
@@ -137,7 +138,7 @@ fn what_happens_during_a_run_gives_one_more() {
 #[test]
 fn a_command_is_restarted_if_asked() {
     let scratch = Scratch::new();
-    let script = scratch.script("job", "echo begin $1; [ $1 = two ] || sleep 1000; echo end $1");
+    let script = scratch.script("job", "echo begin $1; [ $1 = two ] || sleep 100; echo end $1");
     let daemon = run(&scratch, &["-k", "src", "--", script.to_str().unwrap(), "{name}"]);
     write(&scratch.src().join("one"));
     daemon.await_out("begin one\n");
@@ -269,7 +270,7 @@ const CTRL_C: &[u8] = b"\x03";
 #[test]
 fn ctrl_c_ends_the_command_and_dogwatch() {
     let scratch = Scratch::new();
-    let mut terminal = Terminal::run(&scratch, &["-s", "echo begins; echo $$ >pid; exec sleep 1000", "src"]);
+    let mut terminal = Terminal::run(&scratch, &["-s", "echo begins; echo $$ >pid; exec sleep 100", "src"]);
     write(&scratch.src().join("file"));
     let pid = pid_in(&scratch, "pid");
     terminal.master.write_all(CTRL_C).unwrap();
@@ -286,7 +287,7 @@ fn ctrl_c_ends_the_command_and_dogwatch() {
 #[test]
 fn ctrl_c_kills_a_command_that_ignores_sigterm() {
     let scratch = Scratch::new();
-    let script = "trap '' TERM INT HUP; echo $$ >pid; while :; do sleep 0.05; done";
+    let script = "trap '' TERM INT HUP; echo $$ >pid; while [ -d src ]; do sleep 0.05; done";
     let mut terminal = Terminal::run(&scratch, &["-s", script, "src"]);
     write(&scratch.src().join("file"));
     let pid = pid_in(&scratch, "pid");
@@ -299,7 +300,7 @@ fn ctrl_c_kills_a_command_that_ignores_sigterm() {
 #[test]
 fn a_window_that_is_closed_ends_the_command_and_dogwatch() {
     let scratch = Scratch::new();
-    let Terminal { master, mut daemon } = Terminal::run(&scratch, &["-s", "echo $$ >pid; exec sleep 1000", "src"]);
+    let Terminal { master, mut daemon } = Terminal::run(&scratch, &["-s", "echo $$ >pid; exec sleep 100", "src"]);
     write(&scratch.src().join("file"));
     let pid = pid_in(&scratch, "pid");
     drop(master);
