@@ -270,6 +270,8 @@ fn rules_in_a_circle_come_to_an_end() {
     };
     wait_until("the moves come to an end", || ended("a (from "));
     wait_until("the copies come to an end", || ended("ccccccccccc:"));
+    // The worker may tell of the last copy after its event came.
+    wait_until("all is told", || daemon.log().matches("done: ").count() >= 20);
     assert_eq!(scratch.read("src/a"), "text");
     let log = daemon.stop();
     assert_eq!(log.matches("done: ").count(), 20, "{log}");
