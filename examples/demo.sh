@@ -32,7 +32,7 @@ shown=0
 
 mkdir "$scratch/src"
 export RUNTIME_DIRECTORY="$scratch/run" STATE_DIRECTORY="$scratch/state"
-sed "s|^path = /src_path|path = $scratch/src|" "$examples/demo.conf" >"$scratch/dogwatch.conf"
+sed "s|/src_path|$scratch/src|; s|/dst_path|$scratch/dst|" "$examples/demo.conf" >"$scratch/dogwatch.conf"
 
 say "dogwatch check: is the configuration right?"
 "$dogwatch" check -c "$scratch/dogwatch.conf"
@@ -76,6 +76,18 @@ await 'c/deep.*: scheduled'
 say "A name that would harm a careless program"
 echo hello >"$scratch/src/;touch pwned;\$(touch pwned)"
 await 'pwned).*: scheduled'
+
+say "Files are moved, copied and deleted by what they are called"
+mkdir "$scratch/dst"
+"$dogwatch" explain -c "$scratch/dogwatch.conf" IN_CLOSE_WRITE "$scratch/src/2026/report.to_move"
+mkdir "$scratch/src/2026"
+echo report >"$scratch/src/2026/report.to_move"
+echo photo >"$scratch/src/photo.to_copy"
+echo rubbish >"$scratch/src/rubbish.to_delete"
+await 'report.to_move.*: done'
+await 'photo.to_copy.*: done'
+await 'rubbish.to_delete.*: done'
+find "$scratch/src" "$scratch/dst" -type f -printf '    %M %s bytes %p\n' | sort
 
 say "Two seconds later: the commands for what has been left alone"
 await 'letter: done'

@@ -1,11 +1,12 @@
 //! Moves and copies to another file system.
 
-use crate::common::{Scratch, is_root, skip, wait_until};
+use crate::common::{Scratch, comes_true, is_root, skip};
 use crate::{await_end, config, facts, far, is_empty, scratch, send, send_file, temporaries, to};
 use rustix::fs::{CWD, FileType, mknodat};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
+use std::time::Duration;
 
 const NO_OTHER: &str = "/dev/shm is no other file system";
 
@@ -162,10 +163,11 @@ fn progress_is_in_the_status() {
     let seen = (1..=20).any(|round| {
         let path = send(&scratch, "f");
         let mut told = false;
-        wait_until("it is over", || {
+        let is_over = comes_true(Duration::from_secs(30), || {
             told |= is_told();
             daemon.log().matches("f: done: ").count() == round
         });
+        assert!(is_over, "round {round}: {}", daemon.log());
         fs::rename(path, scratch.path("stage/f")).unwrap();
         told
     });
