@@ -164,6 +164,7 @@ fn progress_is_in_the_status() {
         let mut told = false;
         wait_until("it is over", || {
             told |= is_told();
+            assert!(!daemon.log().contains("failed: "), "{}", daemon.log());
             daemon.log().matches("f: done: ").count() == round
         });
         fs::rename(path, scratch.path("stage/f")).unwrap();
