@@ -9,7 +9,7 @@ use super::diag::Failure;
 use super::{fnv, walk};
 use crate::sys::change::At;
 use crate::sys::fs::{self, CWD, Kind, Open, Stat};
-use crate::sys::{Errno, Fd, change, fd, lock};
+use crate::sys::{Errno, Fd, change, fd, lock, process};
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// Where a file is to stand.
@@ -174,15 +174,18 @@ pub fn rename(from: At<'_>, to: At<'_>, over: Over) -> Result<Option<Failure>, E
     if is_inside(from.0, &fs::stat(to.0, to.1)?)? {
         return Err(Errno::ENOTEMPTY);
     }
-    let gone = gone_name(to.1);
-    // If it cannot be taken away, nothing can get its name either, and that is told.
-    let _ = walk::remove(to.0, &gone);
-    change::rename_to(to, (to.0, &gone))?;
-    if let Err(errno) = rename_new(from, to) {
-        rename_new((to.0, &gone), to)?;
-        return Err(errno);
+    let called = aside_name(to.1);
+    let aside = make_private(to.0, &called)?;
+    // Before that, another process can take it for a leftover.
+    if !lock::mark(aside.as_fd()) {
+        return Err(Errno::EEXIST);
     }
-    Ok(walk::remove(to.0, &gone).err())
+    let named = change::rename_to(to, (aside.as_fd(), to.1))
+        .and_then(|()| rename_new(from, to).or_else(|errno| rename_new((aside.as_fd(), to.1), to).and(Err(errno))));
+    if named.is_err() {
+        let _ = change::remove_dir(to.0, &called);
+    }
+    named.map(|()| discard(aside.as_fd(), (to.0, &called)).err())
 }
 
 /// Whether a directory is another one, or below it.
@@ -201,13 +204,35 @@ fn is_inside(dir: BorrowedFd<'_>, other: &Stat) -> Result<bool, Errno> {
     }
 }
 
-/// Removes what stands there, a directory with all that is in it; its name goes at once, so that half a tree is never taken for
-/// the whole. A leftover of a killed run has the name of [`gone_name`].
-pub fn discard(at: At<'_>) -> Result<(), Failure> {
-    let gone = gone_name(at.1);
-    walk::remove(at.0, &gone)?;
-    change::rename_to(at, (at.0, &gone)).map_err(|errno| Failure::on_path("remove", at.1, errno))?;
-    walk::remove(at.0, &gone)
+/// The mode of a directory of ours in which something is kept from its path, which goes back there after a kill. By the
+/// sticky bit, which only the owner can set, it is told from directories of others that somebody gives our names.
+pub const KEPT: u32 = 0o1700;
+/// The same of one of which all is to go. (Linux makes nothing of a directory's setuid bit.)
+pub const GOING: u32 = 0o5700;
+
+/// Whether it is a directory of ours with one of these modes, but for setgid, which it may have from where it was made.
+pub fn is_private(found: &Stat, mode: u32) -> bool {
+    found.kind == Kind::Directory && found.uid == process::effective_uid() && found.mode & !0o2000 == mode
+}
+
+/// Makes a directory to keep something in; EEXIST also if somebody has put another one in its place. Where the file system
+/// keeps no modes, what a kill leaves of it stays.
+pub fn make_private(parent: BorrowedFd<'_>, called: &[u8]) -> Result<Fd, Errno> {
+    change::make_dir(parent, called, KEPT)?;
+    let dir = open_new((parent, called))?;
+    if fs::stat(dir.as_fd(), b"")?.uid == process::effective_uid() { Ok(dir) } else { Err(Errno::EEXIST) }
+}
+
+/// Removes a directory that something was kept in, with all that is in it, whoever changes its name meanwhile. After a kill
+/// it is known by its mode that this was begun.
+pub fn discard(dir: BorrowedFd<'_>, at: At<'_>) -> Result<(), Failure> {
+    let fail = |errno| Failure::on_path("remove", at.1, errno);
+    match change::set_mode(dir, GOING) {
+        Err(Errno::EPERM | Errno::ENOTSUP) => {}
+        done => done.map_err(fail)?,
+    }
+    walk::names(dir).map_err(fail)?.iter().try_for_each(|name| walk::remove(dir, name))?;
+    change::remove_dir(at.0, at.1).map_err(fail)
 }
 
 /// Where nothing has the new name, also on file systems that cannot look and rename in one step.
@@ -274,8 +299,8 @@ pub fn temporary_name(name: &[u8]) -> Vec<u8> {
     derived("", name)
 }
 
-/// What is removed has `.dogwatch-gone-` and the hash of the name that it had.
-pub fn gone_name(name: &[u8]) -> Vec<u8> {
+/// What is replaced is kept in `.dogwatch-gone-` and the hash of the name that it had.
+pub fn aside_name(name: &[u8]) -> Vec<u8> {
     derived("gone-", name)
 }
 

@@ -206,6 +206,11 @@ pub fn is_empty(dir: BorrowedFd<'_>) -> Result<bool, Errno> {
     Ok(list(&mut Reader::new(), dir)?.is_empty())
 }
 
+/// The names in a directory that is open, also where it was read from.
+pub fn names(dir: BorrowedFd<'_>) -> Result<Vec<Vec<u8>>, Errno> {
+    list(&mut Reader::new(), fs::open(dir, b".", Open::DirectoryNoFollow)?.as_fd())
+}
+
 /// The names in a directory, the first one last.
 fn list(reader: &mut Reader, dir: BorrowedFd<'_>) -> Result<Vec<Vec<u8>>, Errno> {
     let mut names = Vec::new();

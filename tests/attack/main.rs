@@ -9,6 +9,7 @@ mod common;
 mod naive;
 mod planted;
 mod treasure;
+mod trees;
 
 use attacker::{DIRS, Stop, become_attacker, exchange, in_dir, make_root, swap, write_new};
 use common::{Scratch, dogwatch, is_root, skip, wait_until};

@@ -59,7 +59,12 @@ pub struct Scratch {
 impl Scratch {
     /// A fresh one, which only its owner can write to, as the daemon wants it.
     pub fn new() -> Scratch {
-        let scratch = Scratch { dir: tempfile::tempdir().unwrap() };
+        Scratch::below(&std::env::temp_dir())
+    }
+
+    /// The same in this directory.
+    pub fn below(dir: &Path) -> Scratch {
+        let scratch = Scratch { dir: tempfile::tempdir_in(dir).unwrap() };
         fs::create_dir(scratch.src()).unwrap();
         scratch
     }

@@ -165,6 +165,7 @@ fn progress_is_in_the_status() {
         let mut told = false;
         let is_over = comes_true(Duration::from_secs(30), || {
             told |= is_told();
+            assert!(!daemon.log().contains("failed: "), "{}", daemon.log());
             daemon.log().matches(": done: ").count() == round
         });
         assert!(is_over, "round {round}: {}", daemon.log());

@@ -3,6 +3,7 @@
 
 use crate::common::{Scratch, comes_true, dogwatch, skip, wait_until};
 use crate::{config, facts, far, scratch, temporaries, to};
+use rustix::fs::{FlockOperation, flock};
 use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -44,6 +45,13 @@ fn is_killed_at(n: usize, action: &str, name: &str, keys: &str) -> bool {
     let was_killed = was_killed();
     daemon.signal(Signal::KILL);
     daemon.wait();
+    // Workers die with it, but not in the same moment; what somebody is at is no leftover.
+    let is_held = |path: &PathBuf| {
+        fs::File::open(path).is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_err())
+    };
+    wait_until("nobody is at it", || {
+        ![scratch.src(), far.path().to_owned()].iter().flat_map(|dir| temporaries(dir)).any(|path| is_held(&path))
+    });
     let whole = |path: &PathBuf| facts(path) == before;
     let found = places(&scratch, far.path(), name);
     let context = format!("{action} {name} {n}: {found:?}");

@@ -1,23 +1,34 @@
 //! What a kill has left behind comes to its end at the next start, or with the next job.
 
 use crate::common::{skip, wait_until};
-use crate::{await_end, await_gone, config, far, scratch, send_file, temporaries, to};
+use crate::{await_end, await_gone, config, far, scratch, send, send_file, temporaries, to};
 use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// FNV-1a of the name, as the claim's directory is called.
-pub fn claim(name: &str) -> String {
-    let hash = name
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    format!(".dogwatch-move-{hash:016x}")
+/// FNV-1a of the name.
+fn hash(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-fn private_dir(path: &Path) {
+/// As a claim's directory is called.
+pub fn claim(name: &str) -> String {
+    format!(".dogwatch-move-{:016x}", hash(name))
+}
+
+/// As the directory is called in which what is replaced is kept.
+fn aside(name: &str) -> String {
+    format!(".dogwatch-gone-{:016x}", hash(name))
+}
+
+/// What is in it is to go back to its name, or to go.
+const KEPT: u32 = 0o1700;
+const GOING: u32 = 0o5700;
+
+fn private_dir(path: &Path, mode: u32) {
     fs::create_dir(path).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o700)).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
 /// What was claimed goes back to its name, or beside it; what was to go goes; what is not ours stays.
@@ -26,15 +37,15 @@ fn the_first_scan_ends_what_was_begun() {
     let scratch = scratch();
     let src = scratch.src();
     for name in ["f", "taken"] {
-        private_dir(&src.join(claim(name)));
+        private_dir(&src.join(claim(name)), KEPT);
         fs::write(src.join(claim(name)).join(name), format!("claimed {name}")).unwrap();
     }
     fs::write(src.join("taken"), "new").unwrap();
-    private_dir(&src.join(".dogwatch-gone-0123456789abcdef"));
+    private_dir(&src.join(".dogwatch-gone-0123456789abcdef"), GOING);
     fs::create_dir_all(src.join(".dogwatch-gone-0123456789abcdef/tree/inner")).unwrap();
-    for name in [".dogwatch-gone-not-private", ".dogwatch-move-not-private"] {
-        fs::create_dir_all(src.join(name)).unwrap();
-        fs::set_permissions(src.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+    let others = [".dogwatch-gone-others", ".dogwatch-move-others"];
+    for name in others {
+        private_dir(&src.join(name), 0o700);
         fs::write(src.join(name).join("x"), "").unwrap();
     }
     // Nothing that is there is moved, for nothing happens to it.
@@ -47,8 +58,51 @@ fn the_first_scan_ends_what_was_begun() {
                 .any(|path| fs::read_to_string(path).is_ok_and(|read| read == text))
         });
     }
-    assert!(src.join(".dogwatch-gone-not-private/x").exists() && src.join(".dogwatch-move-not-private/x").exists());
+    for name in others {
+        assert!(src.join(name).join("x").exists(), "{name}");
+    }
     assert!(!src.join(claim("f")).exists() && !src.join(claim("taken")).exists());
+    daemon.stop();
+}
+
+/// Somebody gives a directory of ours that is none of dogwatch's the names that a job looks for.
+#[test]
+fn the_next_job_leaves_alone_what_is_not_marked() {
+    let scratch = scratch();
+    let names = ["src", "dst"].map(|dir| [claim("f"), aside("f")].map(|name| scratch.path(dir).join(name))).concat();
+    let daemon = scratch.start(&config(&[&to("move", "@DIR/dst", "override = yes")], "", Path::new("")));
+    for name in &names {
+        private_dir(name, 0o700);
+        fs::write(name.join("f"), "root's").unwrap();
+    }
+    let path = send_file(&scratch, "f", "new");
+    await_end(&daemon, &path, "done: ");
+    assert_eq!(scratch.read("dst/f"), "new");
+    // What is replaced is kept there.
+    fs::create_dir_all(scratch.path("stage/f/in")).unwrap();
+    let path = send(&scratch, "f");
+    await_end(&daemon, &path, "failed: ");
+    assert!(path.join("in").exists() && scratch.read("dst/f") == "new", "{}", daemon.log());
+    for name in names {
+        assert_eq!(fs::read_to_string(name.join("f")).unwrap(), "root's", "{}", name.display());
+    }
+    daemon.stop();
+}
+
+/// A kill has come between what was replaced and what replaces it; or after that.
+#[test]
+fn the_next_job_ends_what_was_begun_at_its_destination() {
+    let scratch = scratch();
+    let daemon = scratch.start(&config(&[&to("move", "@DIR/dst", "override = yes")], "", Path::new("")));
+    let kept = scratch.path("dst").join(aside("f"));
+    for (mode, text) in [(KEPT, "new"), (GOING, "newer"), (KEPT, "newest")] {
+        private_dir(&kept, mode);
+        fs::write(kept.join("f"), "replaced").unwrap();
+        let path = send_file(&scratch, "f", text);
+        wait_until("it has arrived", || !path.exists() && scratch.read("dst/f") == text);
+        assert!(!kept.exists());
+        assert_eq!(scratch.path("dst/f.1").exists(), text == "newest", "nothing is lost where the name is taken");
+    }
     daemon.stop();
 }
 
@@ -57,7 +111,7 @@ fn the_first_scan_ends_what_was_begun() {
 fn what_is_given_back_is_an_event_where_existing_files_are() {
     let scratch = scratch();
     let src = scratch.src();
-    private_dir(&src.join(claim("f")));
+    private_dir(&src.join(claim("f")), KEPT);
     fs::write(src.join(claim("f")).join("f"), "text").unwrap();
     let config = config(&[&to("move", "@DIR/dst", "")], "", Path::new("")).replace("IN_MOVED_TO, ", "");
     let daemon = scratch.start(&format!("{config}existing = yes\n"));
@@ -72,7 +126,7 @@ fn the_next_job_ends_what_was_begun_under_its_name() {
     for target in [far.path(), near.path()] {
         let scratch = scratch();
         let daemon = scratch.start(&config(&[&to("move", "@FAR", "")], "", target));
-        private_dir(&scratch.src().join(claim("f")));
+        private_dir(&scratch.src().join(claim("f")), KEPT);
         fs::write(scratch.src().join(claim("f")).join("f"), "old").unwrap();
         let path = send_file(&scratch, "f", "new");
         await_end(&daemon, &path, "done: ");

@@ -2,16 +2,15 @@
 //! more, and nobody takes it for what comes under that path later.
 //!
 //! The directory is called after what it holds, and marked (flock(2)) as long as somebody is at it: what a kill leaves is
-//! known by that, and goes back to its name.
+//! known by that, and goes back to its name; or goes for good, if its mode says that this was decided.
 
 use super::spot::Spot;
 use crate::parts::diag::Failure;
 use crate::parts::publish::{self, Over};
 use crate::parts::{fnv, walk};
 use crate::sys::change::{self, At};
-use crate::sys::dir::Reader;
-use crate::sys::fs::{self, Id, Kind, Open};
-use crate::sys::{Errno, Fd, clock, lock, process};
+use crate::sys::fs::{self, Id, Open};
+use crate::sys::{Errno, Fd, clock, lock};
 use std::os::fd::{AsFd, BorrowedFd};
 
 const CLAIMED: &[u8] = b".dogwatch-move-";
@@ -58,7 +57,7 @@ impl<'s> Claim<'s> {
 
     /// It goes for good.
     pub fn discard(self) -> Result<(), Failure> {
-        publish::discard((self.source.dir.as_fd(), &self.called))
+        publish::discard(self.dir.as_fd(), (self.source.dir.as_fd(), &self.called))
     }
 }
 
@@ -74,30 +73,32 @@ pub fn is_over(at: At<'_>) -> bool {
 
 /// What killed runs may have left behind for this name.
 pub fn leftovers(name: &[u8]) -> [Vec<u8>; 2] {
-    let claimed = name_for(name);
-    [publish::gone_name(&claimed), claimed]
+    [publish::aside_name(name), name_for(name)]
 }
 
-/// What stands there, if it was left behind and is ours, with nobody at it. It is marked as long as it is open.
-fn open(at: At<'_>) -> Option<Fd> {
+/// What stands there, if it was left behind and is ours, with nobody at it; and whether all of it is to go. It is marked as
+/// long as it is open.
+fn open(at: At<'_>) -> Option<(Fd, bool)> {
     let dir = fs::open(at.0, at.1, Open::DirectoryNoFollow).ok()?;
     let found = fs::stat(dir.as_fd(), b"").ok()?;
-    let is_ours = found.uid == process::effective_uid() && found.mode == 0o700 && found.kind == Kind::Directory;
-    (is_leftover(at.1) && is_ours && lock::mark(dir.as_fd())).then_some(dir)
+    let is_going = publish::is_private(&found, publish::GOING);
+    let is_ours = is_leftover(at.1) && (is_going || publish::is_private(&found, publish::KEPT));
+    (is_ours && lock::mark(dir.as_fd())).then_some((dir, is_going))
 }
 
-/// Ends what a killed run has begun: what was claimed gets its name back, and what was to go goes.
+/// Ends what a killed run has begun: what was kept from its path gets its name back, and what was to go goes.
 pub fn tidy(at: At<'_>) -> Result<(), Failure> {
-    give_back(at)?;
-    // Marked until it is gone.
-    let Some(_dir) = open(at).filter(|_| at.1.starts_with(GONE)) else { return Ok(()) };
-    walk::remove(at.0, at.1)
+    match open(at) {
+        Some((dir, true)) => publish::discard(dir.as_fd(), at),
+        Some((dir, false)) => empty(dir.as_fd(), at).map(drop),
+        None => Ok(()),
+    }
 }
 
-/// The same of what was claimed only; the answer is the names that it has now.
+/// The same of what gets its name back only; the answer is the names that it has now.
 pub fn give_back(at: At<'_>) -> Result<Vec<Vec<u8>>, Failure> {
-    match open(at).filter(|_| at.1.starts_with(CLAIMED)) {
-        Some(dir) => empty(dir.as_fd(), at),
+    match open(at).filter(|(_, is_going)| !is_going) {
+        Some((dir, _)) => empty(dir.as_fd(), at),
         None => Ok(Vec::new()),
     }
 }
@@ -105,13 +106,7 @@ pub fn give_back(at: At<'_>) -> Result<Vec<Vec<u8>>, Failure> {
 /// What is in a claim's directory gets its name beside it, or if that is taken, one with a number; then the directory goes.
 fn empty(dir: BorrowedFd<'_>, at: At<'_>) -> Result<Vec<Vec<u8>>, Failure> {
     let fail = |errno| Failure::on_path("give back what is in", at.1, errno);
-    let mut reader = Reader::new();
-    let mut names = Vec::new();
-    // Anew, for the descriptor may have been read from.
-    let listed = fs::open(dir, b".", Open::DirectoryNoFollow).map_err(fail)?;
-    while reader.fill(listed.as_fd()).map_err(fail)? {
-        names.extend(reader.entries().map(|entry| entry.name.to_vec()));
-    }
+    let mut names = walk::names(dir).map_err(fail)?;
     for name in &mut names {
         let numbered = (1..MOST_TRIES).map(|n| [&name[..], format!(".{n}").as_bytes()].concat());
         let mut given = Err(Errno::EEXIST);
@@ -140,12 +135,8 @@ fn make(parent: BorrowedFd<'_>, called: &[u8]) -> Result<Fd, Errno> {
 }
 
 fn try_to_make(parent: BorrowedFd<'_>, called: &[u8]) -> Result<Option<Fd>, Errno> {
-    change::make_dir(parent, called, 0o700)?;
-    let dir = fs::open(parent, called, Open::DirectoryNoFollow)?;
-    let is_ours = lock::mark(dir.as_fd())
-        && walk::is_empty(dir.as_fd())?
-        && fs::stat(dir.as_fd(), b"")?.uid == process::effective_uid()
-        && fs::stat(parent, called)?.id() == id(&dir)?;
+    let dir = publish::make_private(parent, called)?;
+    let is_ours = lock::mark(dir.as_fd()) && fs::stat(parent, called)?.id() == id(&dir)?;
     Ok(is_ours.then_some(dir))
 }
 

@@ -46,6 +46,7 @@ fn perform(job: &FileJob, report: &mut Report) -> Result<Option<Vec<u8>>, Failur
     let found = found(job, &source)?;
     links::refuse(job, &found, &source.path)?;
     let target = target(job, place)?;
+    tidy_for(&target)?;
     if job.verb == Verb::Copy {
         if target.stat()?.is_some() && !job.replace {
             return Err(exists("copy", &target));
@@ -84,7 +85,11 @@ fn quickly(job: &FileJob) -> Result<Option<Option<Vec<u8>>>, Failure> {
     }
     let target = target(job, place)?;
     let is_same_dev = fs::stat(target.dir.as_fd(), b"").is_ok_and(|dir| dir.dev == found.dev);
-    if !is_same_dev || !is_local(&target) || target.stat()?.is_some_and(|there| !is_quick(&there)) {
+    if !is_same_dev
+        || !is_local(&target)
+        || has_leftovers(&target)
+        || target.stat()?.is_some_and(|there| !is_quick(&there))
+    {
         return Ok(None);
     }
     Ok(shift::shift(job, &source, &target, &found)?.then_some(Some(target.path)))
@@ -140,11 +145,14 @@ fn delete(job: &FileJob, source: &Spot) -> Result<(), Failure> {
 }
 
 /// The paths of what a job may have left behind if it was ended.
-pub fn leftovers(job: &FileJob) -> [Vec<u8>; 2] {
-    let path = job.source.path();
-    let name = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
-    let (dir, name) = path.split_at(name);
-    claim::leftovers(name).map(|name| [dir, &name].concat())
+pub fn leftovers(job: &FileJob) -> Vec<Vec<u8>> {
+    let all = |place: &Place| {
+        let path = place.path();
+        let name = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+        let (dir, name) = path.split_at(name);
+        claim::leftovers(name).map(|name| [dir, &name].concat())
+    };
+    std::iter::once(&job.source).chain(&job.target).flat_map(all).collect()
 }
 
 /// Ends what a killed run has begun with this name.

@@ -1,6 +1,6 @@
 use super::{
-    Draft, Over, Target, bytes, discard, gone_name, open_new, rename, rename_new_in_steps, rename_over_placeholder,
-    temporary_name,
+    Draft, GOING, KEPT, Over, Target, aside_name, bytes, discard, is_private, make_private, open_new, rename,
+    rename_new_in_steps, rename_over_placeholder, temporary_name,
 };
 use crate::sys::change::{self, At};
 use crate::sys::fs::{self, CWD, Kind, Open};
@@ -107,7 +107,7 @@ fn what_is_being_written_is_no_leftover() {
 fn temporary_names_are_derived_from_the_final_one() {
     // FNV-1a of "foobar", from the list of its authors (draft-eastlake-fnv).
     assert_eq!(temporary_name(b"foobar"), b".dogwatch-85944171f73967e8");
-    assert_eq!(gone_name(b"foobar"), b".dogwatch-gone-85944171f73967e8");
+    assert_eq!(aside_name(b"foobar"), b".dogwatch-gone-85944171f73967e8");
     assert_eq!(temporary_name(&[b'x'; 255]).len(), 26);
 }
 
@@ -226,8 +226,6 @@ fn names_are_taken_by_what_may_have_them() {
                 plant(&old, from, "1");
                 if !to.is_empty() {
                     plant(&new, to, "2");
-                    // A killed run has left that.
-                    plant(&target.path.path().join(text(gone_name(b"new"))), "full", "gone");
                 }
                 let done = rename((source.fd.as_fd(), b"old"), (target.fd.as_fd(), b"new"));
                 let is_dir = |kind: &str| ["empty", "full"].contains(&kind);
@@ -332,19 +330,40 @@ fn only_an_empty_directory_is_filled() {
     assert_eq!((open(b"empty"), open(b"full"), open(b"link")), (Ok(()), Err(Errno::ENOTEMPTY), Err(Errno::ENOTDIR)));
 }
 
+/// With nothing in the way of that but a directory of others, which nobody takes for ours.
 #[test]
-fn what_is_discarded_loses_its_name_at_once() {
+fn what_others_give_our_name_stays() {
     let dir = Dir::new();
-    let other = dir.path.path().join("other");
-    std::fs::write(&other, "other").unwrap();
-    for kind in KINDS {
-        plant(&dir.path.path().join("old"), kind, "other");
-        plant(&dir.path.path().join(text(gone_name(b"old"))), "full", "gone");
-        discard((dir.fd.as_fd(), b"old")).unwrap();
-        assert_eq!((dir.names(), dir.read("other").as_str()), (vec!["other".to_owned()], "other"), "{kind}");
+    let (called, path) = (aside_name(b"new"), |name: &str| dir.path.path().join(name));
+    plant(&path("old"), "full", "1");
+    plant(&path("new"), "full", "2");
+    plant(&path(&text(called.clone())), "full", "3");
+    change::set_mode(fs::open(dir.fd.as_fd(), &called, Open::Directory).unwrap().as_fd(), 0o700).unwrap();
+    let (old, new) = ((dir.fd.as_fd(), &b"old"[..]), (dir.fd.as_fd(), &b"new"[..]));
+    assert_eq!(rename(old, new, Over::Anything).map(drop), Err(Errno::EEXIST));
+    for (name, mark) in [("old", "1"), ("new", "2"), (&text(called), "3")] {
+        assert_eq!(found(&path(name)), Some(("full", mark.to_owned())));
     }
-    let refused = discard((dir.fd.as_fd(), b"old")).unwrap_err().to_string();
-    assert_eq!(refused, "cannot remove old: No such file or directory");
+}
+
+/// Somebody gives it another name, and its name to another one.
+#[test]
+fn what_is_discarded_is_what_was_made() {
+    let dir = Dir::new();
+    let made = make_private(dir.fd.as_fd(), b"made").unwrap();
+    let mode = || fs::stat(made.as_fd(), b"").unwrap();
+    assert!(is_private(&mode(), KEPT) && !is_private(&mode(), GOING));
+    for kind in KINDS {
+        plant(&dir.path.path().join("made").join(kind), kind, "other");
+    }
+    change::rename(dir.fd.as_fd(), b"made", b"renamed").unwrap();
+    plant(&dir.path.path().join("made"), "full", "other");
+    let refused = discard(made.as_fd(), (dir.fd.as_fd(), b"made")).unwrap_err().to_string();
+    assert_eq!(refused, "cannot remove made: Directory not empty");
+    assert_eq!(found(&dir.path.path().join("made")), Some(("full", "other".to_owned())));
+    assert!(is_private(&mode(), GOING) && crate::parts::walk::is_empty(made.as_fd()).unwrap());
+    discard(made.as_fd(), (dir.fd.as_fd(), b"renamed")).unwrap();
+    assert_eq!(dir.names(), ["made"]);
 }
 
 fn text(name: Vec<u8>) -> String {
