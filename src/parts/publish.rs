@@ -159,6 +159,9 @@ impl Drop for Draft<'_> {
 
 /// Gives what stands in one place another one on the same file system, at once. Where something was replaced that could not be
 /// removed then, the failure of that is the answer: the new one stands in its place.
+///
+/// What cannot be replaced in one step is set aside in a private directory beside the new one's old place, called [`gone_name`]
+/// of the new one's name: where a kill leaves that, whoever comes that way again finds it.
 pub fn rename(from: At<'_>, to: At<'_>, over: Over) -> Result<Option<Failure>, Errno> {
     match over {
         Over::Nothing => return rename_new(from, to).map(|()| None),
@@ -176,13 +179,20 @@ pub fn rename(from: At<'_>, to: At<'_>, over: Over) -> Result<Option<Failure>, E
     }
     let gone = gone_name(to.1);
     // If it cannot be taken away, nothing can get its name either, and that is told.
-    let _ = walk::remove(to.0, &gone);
-    change::rename_to(to, (to.0, &gone))?;
-    if let Err(errno) = rename_new(from, to) {
-        rename_new((to.0, &gone), to)?;
+    let _ = walk::remove(from.0, &gone);
+    change::make_dir(from.0, &gone, 0o700)?;
+    let dir = open_new((from.0, &gone))?;
+    // Now nobody takes it for a leftover.
+    lock::mark(dir.as_fd());
+    let aside = (dir.as_fd(), to.1);
+    let set_aside = change::rename_to(to, aside);
+    let done = set_aside.and_then(|()| rename_new(from, to).or_else(|errno| rename_new(aside, to).and(Err(errno))));
+    if let Err(errno) = done {
+        // It stays if the old one could not come back, with that in it.
+        let _ = change::remove_dir(from.0, &gone);
         return Err(errno);
     }
-    Ok(walk::remove(to.0, &gone).err())
+    Ok(walk::remove(from.0, &gone).err())
 }
 
 /// Whether a directory is another one, or below it.
@@ -274,7 +284,7 @@ pub fn temporary_name(name: &[u8]) -> Vec<u8> {
     derived("", name)
 }
 
-/// What is removed has `.dogwatch-gone-` and the hash of the name that it had.
+/// What is removed, or set aside to be removed, has `.dogwatch-gone-` and the hash of the name that it had.
 pub fn gone_name(name: &[u8]) -> Vec<u8> {
     derived("gone-", name)
 }

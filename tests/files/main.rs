@@ -7,6 +7,7 @@ mod common;
 #[cfg(feature = "fault")]
 mod kill;
 mod left;
+mod random;
 mod tree;
 mod within;
 

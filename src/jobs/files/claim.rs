@@ -94,6 +94,17 @@ pub fn tidy(at: At<'_>) -> Result<(), Failure> {
     walk::remove(at.0, at.1)
 }
 
+/// Ends what a killed run has begun to replace at a target: what it has set aside in this directory gets its name back, or
+/// goes if the new one has that by now.
+pub fn tidy_replaced(dir: BorrowedFd<'_>, target: At<'_>) -> Result<(), Failure> {
+    let gone = publish::gone_name(target.1);
+    let Some(aside) = open((dir, &gone)) else { return Ok(()) };
+    match publish::rename((aside.as_fd(), target.1), target, Over::Nothing) {
+        Ok(_) | Err(Errno::EEXIST | Errno::ENOENT) => walk::remove(dir, &gone),
+        Err(errno) => Err(Failure::on_path("give back what is in", &gone, errno)),
+    }
+}
+
 /// The same of what was claimed only; the answer is the names that it has now.
 pub fn give_back(at: At<'_>) -> Result<Vec<Vec<u8>>, Failure> {
     match open(at).filter(|_| at.1.starts_with(CLAIMED)) {
