@@ -16,7 +16,6 @@ mod spot;
 
 use crate::parts::diag::Failure;
 use crate::parts::meta::Wanted;
-use crate::parts::publish;
 use crate::parts::worker::Report;
 use crate::sys::Errno;
 use crate::sys::change::{self, Owner};
@@ -86,9 +85,7 @@ fn quickly(job: &FileJob) -> Result<Option<Option<Vec<u8>>>, Failure> {
     }
     let target = target(job, place)?;
     let is_same_dev = fs::stat(target.dir.as_fd(), b"").is_ok_and(|dir| dir.dev == found.dev);
-    let gone = publish::gone_name(&target.name);
-    let is_set_aside = [&source, &target].iter().any(|spot| fs::stat(spot.dir.as_fd(), &gone).is_ok());
-    if !is_same_dev || is_set_aside || !is_local(&target) || target.stat()?.is_some_and(|there| !is_quick(&there)) {
+    if !is_same_dev || !is_local(&target) || target.stat()?.is_some_and(|there| !is_quick(&there)) {
         return Ok(None);
     }
     Ok(shift::shift(job, &source, &target, &found)?.then_some(Some(target.path)))
