@@ -1,6 +1,6 @@
 //! Moves and copies to another file system.
 
-use crate::common::{Scratch, is_root, skip, wait_until};
+use crate::common::{Scratch, skip, wait_until};
 use crate::{await_end, config, facts, far, is_empty, scratch, send, send_file, temporaries, to};
 use rustix::fs::{CWD, FileType, mknodat};
 use std::fs;
@@ -110,41 +110,6 @@ fn a_move_that_is_all_but_done_is_ended() {
     let path = send_file(&scratch, "g", "text");
     await_end(&daemon, &path, "failed: cannot move to ");
     assert!(path.exists() && temporaries(&scratch.src()).is_empty());
-}
-
-/// A small file system of the daemon's own is full: that is told, and nothing has happened.
-#[test]
-fn a_full_disk_is_told_and_changes_nothing() {
-    if !is_root() {
-        return skip("only root mounts file systems");
-    }
-    for action in ["move", "copy"] {
-        let scratch = scratch();
-        let conf = scratch.config(&config(&[&to(action, "@DIR/dst", "")], "", Path::new("")));
-        // What is mounted is the daemon's own, and is seen through its /proc/PID/root.
-        let script = "mount -t tmpfs -o size=1m tmpfs \"$0\" && exec \"$@\"";
-        let mut command = std::process::Command::new("unshare");
-        command.args(["-m", "sh", "-c", script]).arg(scratch.path("dst")).arg(env!("CARGO_BIN_EXE_dogwatch"));
-        command.args(["daemon", "-c"]).arg(conf).env("TZ", "UTC0");
-        let daemon = scratch.start_with(&mut command);
-        let inside = format!("/proc/{}/root{}", daemon.pid(), scratch.path("dst").display());
-        fs::write(scratch.path("stage/f"), vec![1; 2 << 20]).unwrap();
-        crate::tree::make(&scratch.path("stage/tree"));
-        for name in ["f", "tree"] {
-            let before = facts(&scratch.path("stage").join(name));
-            let path = send(&scratch, name);
-            await_end(
-                &daemon,
-                &path,
-                &format!("failed: cannot write {}: No space left on device", scratch.path("dst").join(name).display()),
-            );
-            assert_eq!(facts(&path), before);
-            assert!(is_empty(Path::new(&inside)), "{action} {name}");
-            assert_eq!(temporaries(&scratch.src()), [] as [&Path; 0]);
-        }
-        let path = send_file(&scratch, "small", "x");
-        await_end(&daemon, &path, "done: ");
-    }
 }
 
 /// Long work tells how far it has come. It may be over before the status is written: then there is another try.
