@@ -8,6 +8,8 @@ mod full;
 #[cfg(feature = "fault")]
 mod kill;
 mod left;
+#[cfg(feature = "fault")]
+mod plain;
 mod random;
 mod tree;
 mod within;
