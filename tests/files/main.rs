@@ -4,6 +4,7 @@ mod across;
 mod busy;
 #[path = "../common/mod.rs"]
 mod common;
+mod fat;
 mod full;
 #[cfg(feature = "fault")]
 mod kill;

@@ -10,7 +10,7 @@ use crate::parts::publish::{self, Over};
 use crate::parts::{fnv, walk};
 use crate::sys::change::{self, At};
 use crate::sys::dir::Reader;
-use crate::sys::fs::{self, Id, Kind, Open};
+use crate::sys::fs::{self, Id, Open};
 use crate::sys::{Errno, Fd, clock, lock, process};
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -81,9 +81,22 @@ pub fn leftovers(name: &[u8]) -> [Vec<u8>; 2] {
 /// What stands there, if it was left behind and is ours, with nobody at it. It is marked as long as it is open.
 fn open(at: At<'_>) -> Option<Fd> {
     let dir = fs::open(at.0, at.1, Open::DirectoryNoFollow).ok()?;
-    let found = fs::stat(dir.as_fd(), b"").ok()?;
-    let is_ours = found.uid == process::effective_uid() && found.mode == 0o700 && found.kind == Kind::Directory;
-    (is_leftover(at.1) && is_ours && lock::mark(dir.as_fd())).then_some(dir)
+    (is_leftover(at.1) && lock::mark(dir.as_fd()) && is_private(dir.as_fd()) == Ok(true)).then_some(dir)
+}
+
+/// Whether only we may enter a directory. Some file systems keep no owners and modes: there it is as private as can be if one
+/// that is made in it looks the same.
+fn is_private(dir: BorrowedFd<'_>) -> Result<bool, Errno> {
+    const INNER: &[u8] = b".dogwatch-inner";
+    let found = fs::stat(dir, b"")?;
+    if found.uid == process::effective_uid() && found.mode & 0o777 == 0o700 {
+        return Ok(true);
+    }
+    let _ = change::remove_dir(dir, INNER);
+    change::make_dir(dir, INNER, 0o700)?;
+    let made = fs::stat(dir, INNER);
+    change::remove_dir(dir, INNER)?;
+    Ok(made.is_ok_and(|made| (made.uid, made.mode) == (found.uid, found.mode)))
 }
 
 /// Ends what a killed run has begun: what was claimed gets its name back, and what was to go goes.
@@ -155,7 +168,7 @@ fn try_to_make(parent: BorrowedFd<'_>, called: &[u8]) -> Result<Option<Fd>, Errn
     let dir = fs::open(parent, called, Open::DirectoryNoFollow)?;
     let is_ours = lock::mark(dir.as_fd())
         && walk::is_empty(dir.as_fd())?
-        && fs::stat(dir.as_fd(), b"")?.uid == process::effective_uid()
+        && is_private(dir.as_fd())?
         && fs::stat(parent, called)?.id() == id(&dir)?;
     Ok(is_ours.then_some(dir))
 }
