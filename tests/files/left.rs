@@ -125,3 +125,30 @@ fn a_worker_that_is_killed_leaves_everything_whole() {
     assert!(killed > 10, "{killed} were killed");
     daemon.stop();
 }
+
+/// What was set aside to be replaced has its name again before anything else is done, or goes if the new one has it.
+#[test]
+fn what_was_set_aside_comes_back_with_the_next_job() {
+    let Some(far) = far() else { return skip("/dev/shm is no other file system") };
+    let scratch = scratch();
+    let daemon = scratch.start(&config(&[&to("copy", "@FAR", "override = yes")], "", far.path()));
+    for name in ["free", "taken"] {
+        let aside = far.path().join(claim(name).replace("-move-", "-gone-"));
+        private_dir(&aside);
+        fs::create_dir_all(aside.join(name).join("old")).unwrap();
+        fs::create_dir(scratch.path("stage").join(name)).unwrap();
+        // It cannot be copied, so that nothing replaces anything.
+        let fifo = scratch.path("stage").join(name).join("fifo");
+        rustix::fs::mknodat(rustix::fs::CWD, fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    }
+    fs::create_dir_all(far.path().join("taken/new")).unwrap();
+    for (name, inner) in [("free", "old"), ("taken", "new")] {
+        let path = crate::send(&scratch, name);
+        await_end(&daemon, &path, "failed: ");
+        let there: Vec<_> =
+            fs::read_dir(far.path().join(name)).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(there, [inner]);
+    }
+    assert_eq!(temporaries(far.path()), [] as [&Path; 0]);
+    daemon.stop();
+}

@@ -12,6 +12,9 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// Of the daemon. Then it may come to its end.
+const MOST_KILLS: u32 = 100;
+
 /// Something to be moved or copied.
 struct Piece {
     source: PathBuf,
@@ -193,7 +196,9 @@ fn everything_is_whole_whenever_it_is_killed() {
     let config = ground.config();
     let pieces = ground.pieces(&mut rng, count);
     let mut seen = Seen::default();
-    while (seen.daemons as usize) < count / 4 {
+    // At most so many jobs are done from one kill to the next.
+    let pace = 1 + count / 100;
+    while seen.daemons < MOST_KILLS {
         let mut daemon = ground.daemon(&config);
         let mut has_work = true;
         while has_work && rng.u8(..3) == 0 {
@@ -203,7 +208,7 @@ fn everything_is_whole_whenever_it_is_killed() {
                 seen.workers += u32::from(kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).is_ok());
             }
         }
-        let_it_work(&daemon, rng.usize(..3), Duration::from_micros(rng.u64(..10_000)));
+        let_it_work(&daemon, rng.usize(..pace), Duration::from_micros(rng.u64(..10_000)));
         if rng.u8(..3) == 0 {
             // This moment is short.
             let is_claimed = || ground.called("/.dogwatch-move-") > 0;
