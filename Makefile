@@ -1,6 +1,6 @@
 # make run     build dogwatch and watch it work, in a scratch directory
 # make test    the whole test suite
-# make soak    the random tests of the watch tree, many times as often
+# make soak    the random tests, of the watch tree many times as often
 # make check   the wider checks (what is installed works; examples, manual, Debian package)
 # make bench   benchmarks; each prints ratios of one run
 # make install DESTDIR= PREFIX=/usr/local
@@ -26,8 +26,9 @@ test:
 	$(CARGO) test --locked --features fault --test model --test worker --test files
 	$(CARGO) test --locked --features fault --test attack -- --show-output
 
-# The random tests of the watch tree, for about half an hour.
+# The random tests of the watch tree, for about half an hour, after a thousand moves and copies with kills.
 soak:
+	DOGWATCH_FILES=1000 $(CARGO) test --locked --test files random -- --nocapture
 	DOGWATCH_SEEDS=1000000 $(CARGO) test --release --locked --lib simulation -- --nocapture
 	DOGWATCH_WILD=1 DOGWATCH_SEEDS=10000 $(CARGO) test --locked --test model -- --nocapture
 	DOGWATCH_WILD=1 DOGWATCH_SEEDS=10000 $(CARGO) test --locked --features fault --test model -- --nocapture

@@ -252,7 +252,7 @@ impl Daemon {
             Doing::Job { .. } => self.listen(&mut child, usize::MAX).unwrap_or_else(|| {
                 let job = Some(&child).filter(|child| child.scheduler.work == Work::Files);
                 let job = job.and_then(|child| file_job(&child.scheduler, &child.about).ok());
-                job.iter().flat_map(files::leftovers).for_each(|path| self.tidy(&path));
+                job.iter().for_each(|job| self.tidy(files::END, &job.encode()));
                 Err(say::failure_of_worker(exit))
             }),
         };

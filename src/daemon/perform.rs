@@ -7,7 +7,7 @@ use crate::config::DAEMON;
 use crate::engine::task::{Effect, What};
 use crate::engine::watch::tree::NodeId;
 use crate::engine::watch::{Scan, Trouble};
-use crate::jobs::Work;
+use crate::jobs::{Work, files};
 use crate::parts::diag::Failure;
 use crate::parts::log::Level;
 use crate::parts::text::Escaped;
@@ -148,7 +148,7 @@ impl Daemon {
         for (dir, name) in std::mem::take(&mut self.scanner.leftovers) {
             let path = self.engine.watches.tree().path(dir, &name);
             self.say(Level::Info, format_args!("{} was left behind by a run that was ended", Escaped(&path)));
-            self.tidy(&path);
+            self.tidy(files::TIDY, &path);
         }
         if !self.scanner.is_listing() {
             self.engine.watches.listed();

@@ -25,6 +25,7 @@ pub fn run(own: &own::Named<'_>, kind: &str, value: &[u8], report: &mut Report) 
         own::KIND => own::run(own, value, report),
         files::KIND => files::run(value, report),
         files::TIDY => files::tidy(value),
+        files::END => files::end(value),
         _ => Err(format!("the worker knows no work of the kind \"{kind}\"")),
     }
 }

@@ -159,6 +159,9 @@ impl Drop for Draft<'_> {
 
 /// Gives what stands in one place another one on the same file system, at once. Where something was replaced that could not be
 /// removed then, the failure of that is the answer: the new one stands in its place.
+///
+/// What cannot be replaced in one step is kept in a directory of ours beside where the new one comes from, called
+/// [`aside_name`] of its name there: where a kill leaves that, whoever comes that way again finds it.
 pub fn rename(from: At<'_>, to: At<'_>, over: Over) -> Result<Option<Failure>, Errno> {
     match over {
         Over::Nothing => return rename_new(from, to).map(|()| None),
@@ -174,18 +177,20 @@ pub fn rename(from: At<'_>, to: At<'_>, over: Over) -> Result<Option<Failure>, E
     if is_inside(from.0, &fs::stat(to.0, to.1)?)? {
         return Err(Errno::ENOTEMPTY);
     }
-    let called = aside_name(to.1);
-    let aside = make_private(to.0, &called)?;
+    let called = aside_name(from.1);
+    let aside = make_private(from.0, &called)?;
     // Before that, another process can take it for a leftover.
     if !lock::mark(aside.as_fd()) {
         return Err(Errno::EEXIST);
     }
-    let named = change::rename_to(to, (aside.as_fd(), to.1))
-        .and_then(|()| rename_new(from, to).or_else(|errno| rename_new((aside.as_fd(), to.1), to).and(Err(errno))));
+    let kept = (aside.as_fd(), to.1);
+    let named = change::rename_to(to, kept)
+        .and_then(|()| rename_new(from, to).or_else(|errno| rename_new(kept, to).and(Err(errno))));
     if named.is_err() {
-        let _ = change::remove_dir(to.0, &called);
+        // It stays if the old one could not come back, with that in it.
+        let _ = change::remove_dir(from.0, &called);
     }
-    named.map(|()| discard(aside.as_fd(), (to.0, &called)).err())
+    named.map(|()| discard(aside.as_fd(), (from.0, &called)).err())
 }
 
 /// Whether a directory is another one, or below it.
@@ -206,33 +211,67 @@ fn is_inside(dir: BorrowedFd<'_>, other: &Stat) -> Result<bool, Errno> {
 
 /// The mode of a directory of ours in which something is kept from its path, which goes back there after a kill. By the
 /// sticky bit, which only the owner can set, it is told from directories of others that somebody gives our names.
-pub const KEPT: u32 = 0o1700;
+const KEPT: u32 = 0o1700;
 /// The same of one of which all is to go. (Linux makes nothing of a directory's setuid bit.)
-pub const GOING: u32 = 0o5700;
+const GOING: u32 = 0o5700;
+/// It may have it from where it was made.
+const SETGID: u32 = 0o2000;
 
-/// Whether it is a directory of ours with one of these modes, but for setgid, which it may have from where it was made.
-pub fn is_private(found: &Stat, mode: u32) -> bool {
-    found.kind == Kind::Directory && found.uid == process::effective_uid() && found.mode & !0o2000 == mode
+/// What a directory of ours says of what is in it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mark {
+    /// It is kept from its path.
+    Kept,
+    /// It goes.
+    Going,
+    /// Nothing: the file system keeps no modes. What goes has the name of [`going_name`] there.
+    Unknown,
 }
 
-/// Makes a directory to keep something in; EEXIST also if somebody has put another one in its place. Where the file system
-/// keeps no modes, what a kill leaves of it stays.
+/// The mark of a directory, if it is one of ours.
+pub fn mark_of(dir: BorrowedFd<'_>) -> Result<Option<Mark>, Errno> {
+    let found = fs::stat(dir, b"")?;
+    match found.mode & !SETGID {
+        KEPT if found.uid == process::effective_uid() => Ok(Some(Mark::Kept)),
+        GOING if found.uid == process::effective_uid() => Ok(Some(Mark::Going)),
+        _ => Ok(has_no_modes(dir, &found)?.then_some(Mark::Unknown)),
+    }
+}
+
+/// Some file systems keep no owners and modes: there what is made in a directory looks as that does.
+fn has_no_modes(dir: BorrowedFd<'_>, found: &Stat) -> Result<bool, Errno> {
+    const INNER: &[u8] = b".dogwatch-inner";
+    let _ = change::remove_dir(dir, INNER);
+    change::make_dir(dir, INNER, KEPT)?;
+    let made = fs::stat(dir, INNER);
+    change::remove_dir(dir, INNER)?;
+    Ok(made.is_ok_and(|made| (made.uid, made.mode) == (found.uid, found.mode)))
+}
+
+/// Makes a directory to keep something in; EEXIST also if somebody has put another one in its place.
 pub fn make_private(parent: BorrowedFd<'_>, called: &[u8]) -> Result<Fd, Errno> {
     change::make_dir(parent, called, KEPT)?;
     let dir = open_new((parent, called))?;
-    if fs::stat(dir.as_fd(), b"")?.uid == process::effective_uid() { Ok(dir) } else { Err(Errno::EEXIST) }
+    if mark_of(dir.as_fd())?.is_some() { Ok(dir) } else { Err(Errno::EEXIST) }
 }
 
 /// Removes a directory that something was kept in, with all that is in it, whoever changes its name meanwhile. After a kill
-/// it is known by its mode that this was begun.
+/// it is known by its mode, or by its name, that this was begun.
 pub fn discard(dir: BorrowedFd<'_>, at: At<'_>) -> Result<(), Failure> {
     let fail = |errno| Failure::on_path("remove", at.1, errno);
     match change::set_mode(dir, GOING) {
         Err(Errno::EPERM | Errno::ENOTSUP) => {}
         done => done.map_err(fail)?,
     }
+    let going = going_name(at.1);
+    let called = if mark_of(dir).map_err(fail)? == Some(Mark::Going) || at.1.starts_with(GOING_NAME) {
+        at.1
+    } else {
+        change::rename_to(at, (at.0, &going)).map_err(fail)?;
+        &going
+    };
     walk::names(dir).map_err(fail)?.iter().try_for_each(|name| walk::remove(dir, name))?;
-    change::remove_dir(at.0, at.1).map_err(fail)
+    change::remove_dir(at.0, called).map_err(fail)
 }
 
 /// Where nothing has the new name, also on file systems that cannot look and rename in one step.
@@ -299,10 +338,18 @@ pub fn temporary_name(name: &[u8]) -> Vec<u8> {
     derived("", name)
 }
 
-/// What is replaced is kept in `.dogwatch-gone-` and the hash of the name that it had.
+/// What something replaces is kept in `.dogwatch-gone-` and the hash of the name that this had.
 pub fn aside_name(name: &[u8]) -> Vec<u8> {
     derived("gone-", name)
 }
+
+/// What is going, where no mode tells that.
+fn going_name(name: &[u8]) -> Vec<u8> {
+    derived("over-", name)
+}
+
+/// The beginning of such names.
+pub const GOING_NAME: &[u8] = b".dogwatch-over-";
 
 fn derived(what: &str, name: &[u8]) -> Vec<u8> {
     let hash = fnv::with(fnv::EMPTY, name);

@@ -30,13 +30,38 @@ fn places(scratch: &Scratch, far: &Path, name: &str) -> Vec<PathBuf> {
     all.filter(|path| path.symlink_metadata().is_ok()).collect()
 }
 
+/// What is done, how often it has to be killed at least, and whether a directory stands at the destination already, which may
+/// be on the same file system.
+#[derive(Clone, Copy)]
+struct Case {
+    action: &'static str,
+    name: &'static str,
+    keys: &'static str,
+    is_near: bool,
+    is_over: bool,
+}
+
+/// What a directory that is replaced has in it: one name that the new one has too, and one that it has not.
+fn make_old(path: &Path) {
+    fs::create_dir_all(path.join("dir")).unwrap();
+    fs::write(path.join("a"), "old").unwrap();
+    fs::write(path.join("dir/old"), "old").unwrap();
+}
+
 /// One run with the kill at the n-th call, and one without; false if the first has come to its end before.
-fn is_killed_at(n: usize, action: &str, name: &str, keys: &str) -> bool {
+fn is_killed_at(n: usize, case: Case) -> bool {
+    let Case { action, name, keys, is_near, is_over } = case;
     let far = far().unwrap();
     let scratch = scratch();
+    let dst = if is_near { scratch.path("dst") } else { far.path().to_owned() };
     make(&scratch.src().join(name));
     let before = facts(&scratch.src().join(name));
-    let text = config(&[&to(action, "@FAR", keys)], "", far.path()).replace("IN_MOVED_TO,", "IN_MOVED_TO, IN_CREATE,");
+    let arrived = dst.join(name);
+    if is_over {
+        make_old(&arrived);
+    }
+    let old = is_over.then(|| facts(&arrived));
+    let text = config(&[&to(action, "@FAR", keys)], "", &dst).replace("IN_MOVED_TO,", "IN_MOVED_TO, IN_CREATE,");
     let conf = scratch.config(&format!("{text}existing = yes\n"));
     let mut daemon =
         scratch.spawn(dogwatch().args(["daemon", "-c"]).arg(&conf).env("DOGWATCH_FAULT", format!("worker:{n}=kill")));
@@ -53,52 +78,78 @@ fn is_killed_at(n: usize, action: &str, name: &str, keys: &str) -> bool {
         ![scratch.src(), far.path().to_owned()].iter().flat_map(|dir| temporaries(dir)).any(|path| is_held(&path))
     });
     let whole = |path: &PathBuf| facts(path) == before;
-    let found = places(&scratch, far.path(), name);
+    let found = places(&scratch, &dst, name);
     let context = format!("{action} {name} {n}: {found:?}");
     assert!(found.iter().any(whole), "it stands whole somewhere: {context}");
-    let arrived = far.path().join(name);
-    assert!(!arrived.exists() || whole(&arrived), "nothing is half there: {context}");
+    let is_old = |path: &PathBuf| Some(facts(path)) == old;
+    assert!(!arrived.exists() || whole(&arrived) || is_old(&arrived), "nothing is half there: {context}");
+    let aside =
+        || [scratch.src(), dst.clone()].iter().flat_map(|dir| temporaries(dir)).any(|dir| dir.join(name).exists());
+    assert!(old.is_none() || arrived.exists() || aside(), "the old one is not there: {context}");
     let daemon = scratch.start_with(dogwatch().args(["daemon", "-c"]).arg(&conf));
     let is_over = || {
-        let is_clean = temporaries(&scratch.src()).is_empty() && temporaries(far.path()).is_empty();
-        is_clean && arrived.exists() && (action == "copy" || !scratch.src().join(name).exists())
+        let is_clean = temporaries(&scratch.src()).is_empty() && temporaries(&dst).is_empty();
+        is_clean && arrived.exists() && whole(&arrived) && (action == "copy" || !scratch.src().join(name).exists())
     };
-    let left = || (temporaries(&scratch.src()), temporaries(far.path()), daemon.log());
+    let left = || (temporaries(&scratch.src()), temporaries(&dst), daemon.log());
     assert!(comes_true(PATIENCE, is_over), "never over: {context} {:?}", left());
-    assert_eq!(facts(&arrived), before, "{context}");
-    assert_eq!(places(&scratch, far.path(), name).len(), if action == "copy" { 2 } else { 1 }, "{context}");
+    assert_eq!(places(&scratch, &dst, name).len(), if action == "copy" { 2 } else { 1 }, "{context}");
     daemon.stop();
     was_killed
 }
 
-fn sweep(action: &str, name: &str, keys: &str) {
+fn sweep(case: Case, least: usize) {
     if far().is_none() {
         return skip("/dev/shm is no other file system");
     }
     let mut n = 1;
-    while is_killed_at(n, action, name, keys) {
+    while is_killed_at(n, case) {
         n += 1;
     }
-    println!("{action} of {name}: {n} calls");
-    assert!(n > 50, "{n} calls");
+    println!("{} of {}: {n} calls", case.action, case.name);
+    assert!(n > least, "{n} calls");
 }
 
 #[test]
 fn a_move_of_a_file() {
-    sweep("move", "f", "");
+    sweep(Case { action: "move", name: "f", keys: "", is_near: false, is_over: false }, 50);
 }
 
 #[test]
 fn a_copy_of_a_file() {
-    sweep("copy", "f", "");
+    sweep(Case { action: "copy", name: "f", keys: "", is_near: false, is_over: false }, 50);
 }
 
 #[test]
 fn a_move_of_a_tree() {
-    sweep("move", "tree", "override = yes");
+    sweep(Case { action: "move", name: "tree", keys: "override = yes", is_near: false, is_over: false }, 50);
 }
 
 #[test]
 fn a_copy_of_a_tree() {
-    sweep("copy", "tree", "");
+    sweep(Case { action: "copy", name: "tree", keys: "", is_near: false, is_over: false }, 50);
+}
+
+fn sweep_over_a_tree(action: &'static str, is_near: bool) {
+    sweep(Case { action, name: "tree", keys: "override = yes", is_near, is_over: true }, 30);
+}
+
+#[test]
+fn a_move_over_a_tree() {
+    sweep_over_a_tree("move", true);
+}
+
+#[test]
+fn a_move_over_a_tree_on_another_file_system() {
+    sweep_over_a_tree("move", false);
+}
+
+#[test]
+fn a_copy_over_a_tree() {
+    sweep_over_a_tree("copy", true);
+}
+
+#[test]
+fn a_copy_over_a_tree_on_another_file_system() {
+    sweep_over_a_tree("copy", false);
 }

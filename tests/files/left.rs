@@ -40,6 +40,8 @@ fn the_first_scan_ends_what_was_begun() {
         private_dir(&src.join(claim(name)), KEPT);
         fs::write(src.join(claim(name)).join(name), format!("claimed {name}")).unwrap();
     }
+    // As it is made where a directory gives its group to what is in it.
+    fs::set_permissions(src.join(claim("f")), fs::Permissions::from_mode(0o2700)).unwrap();
     fs::write(src.join("taken"), "new").unwrap();
     private_dir(&src.join(".dogwatch-gone-0123456789abcdef"), GOING);
     fs::create_dir_all(src.join(".dogwatch-gone-0123456789abcdef/tree/inner")).unwrap();
@@ -89,19 +91,19 @@ fn the_next_job_leaves_alone_what_is_not_marked() {
     daemon.stop();
 }
 
-/// A kill has come between what was replaced and what replaces it; or after that.
+/// A kill has come between what was replaced and what replaces it, which is gone meanwhile; or after that.
 #[test]
 fn the_next_job_ends_what_was_begun_at_its_destination() {
     let scratch = scratch();
     let daemon = scratch.start(&config(&[&to("move", "@DIR/dst", "override = yes")], "", Path::new("")));
-    let kept = scratch.path("dst").join(aside("f"));
+    let kept = scratch.src().join(aside("f"));
     for (mode, text) in [(KEPT, "new"), (GOING, "newer"), (KEPT, "newest")] {
         private_dir(&kept, mode);
         fs::write(kept.join("f"), "replaced").unwrap();
         let path = send_file(&scratch, "f", text);
         wait_until("it has arrived", || !path.exists() && scratch.read("dst/f") == text);
         assert!(!kept.exists());
-        assert_eq!(scratch.path("dst/f.1").exists(), text == "newest", "nothing is lost where the name is taken");
+        assert!(!scratch.path("dst/f.1").exists() && temporaries(&scratch.path("dst")).is_empty());
     }
     daemon.stop();
 }
@@ -175,5 +177,33 @@ fn a_worker_that_is_killed_leaves_everything_whole() {
     }
     wait_until("nothing temporary is left", || temporaries(far.path()).is_empty());
     assert!(killed > 10, "{killed} were killed");
+    daemon.stop();
+}
+
+/// What was set aside to be replaced has its name again before anything else is done, or goes if the new one has it.
+#[test]
+fn what_was_set_aside_comes_back_with_the_next_job() {
+    let Some(far) = far() else { return skip("/dev/shm is no other file system") };
+    let scratch = scratch();
+    let daemon = scratch.start(&config(&[&to("copy", "@FAR", "override = yes")], "", far.path()));
+    for name in ["free", "taken"] {
+        // It was to be replaced by a copy, which has had a temporary name.
+        let aside = far.path().join(aside(&format!(".dogwatch-{:016x}", hash(name))));
+        private_dir(&aside, KEPT);
+        fs::create_dir_all(aside.join(name).join("old")).unwrap();
+        fs::create_dir(scratch.path("stage").join(name)).unwrap();
+        // It cannot be copied, so that nothing replaces anything.
+        let fifo = scratch.path("stage").join(name).join("fifo");
+        rustix::fs::mknodat(rustix::fs::CWD, fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    }
+    fs::create_dir_all(far.path().join("taken/new")).unwrap();
+    for (name, inner) in [("free", "old"), ("taken", "new")] {
+        let path = crate::send(&scratch, name);
+        await_end(&daemon, &path, "failed: ");
+        let there: Vec<_> =
+            fs::read_dir(far.path().join(name)).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(there, [inner]);
+    }
+    assert_eq!(temporaries(far.path()), [] as [&Path; 0]);
     daemon.stop();
 }

@@ -4,9 +4,14 @@ mod across;
 mod busy;
 #[path = "../common/mod.rs"]
 mod common;
+mod fat;
+mod full;
 #[cfg(feature = "fault")]
 mod kill;
 mod left;
+#[cfg(feature = "fault")]
+mod plain;
+mod random;
 mod tree;
 mod within;
 
@@ -97,8 +102,16 @@ fn collect(path: &Path, shown: &str, first: &mut Vec<(u64, String)>, facts: &mut
     }
     if kind.is_file() {
         let bytes = fs::read(path).unwrap();
-        let sum = bytes.iter().fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)));
+        let sum = bytes.chunks(8).fold(0_u64, |sum, chunk| {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            sum.wrapping_mul(31).wrapping_add(u64::from_le_bytes(word))
+        });
         fact += &format!(" {} bytes {sum:x} links {}", bytes.len(), found.nlink());
+        let holes = holes(path, bytes.len() as u64);
+        if !holes.is_empty() {
+            fact += &format!(" holes {holes:?}");
+        }
         match first.iter().find(|(ino, _)| *ino == found.ino()) {
             Some((_, name)) => fact += &format!(" is {name}"),
             None => first.push((found.ino(), shown.to_owned())),
@@ -115,6 +128,18 @@ fn collect(path: &Path, shown: &str, first: &mut Vec<(u64, String)>, facts: &mut
             collect(&path.join(&name), &format!("{shown}/{}", name.to_str().unwrap()), first, facts);
         }
     }
+}
+
+/// Where a file has no bytes, from and to.
+fn holes(path: &Path, len: u64) -> Vec<(u64, u64)> {
+    let file = fs::File::open(path).unwrap();
+    let (mut holes, mut at) = (Vec::new(), 0);
+    while at < len {
+        let start = rustix::fs::seek(&file, rustix::fs::SeekFrom::Hole(at)).unwrap();
+        at = rustix::fs::seek(&file, rustix::fs::SeekFrom::Data(start)).unwrap_or(len);
+        holes.extend((start < len).then_some((start, at)));
+    }
+    holes
 }
 
 /// Extended attributes by name, but for those of the machine's own security modules.

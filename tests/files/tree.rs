@@ -33,6 +33,7 @@ pub fn make(top: &Path) {
         ("a/file", "user.test", &b"value"[..]),
         ("a", "user.dir", b"x"),
         ("a/deep/er/big", "system.posix_acl_access", &ACL),
+        ("a/deep", "system.posix_acl_default", &ACL),
     ] {
         // Not every file system has them.
         let _ = rustix::fs::setxattr(top.join(path), name, value, rustix::fs::XattrFlags::empty());
@@ -46,6 +47,17 @@ pub fn make(top: &Path) {
     for path in ["a/file", "a/deep", "."] {
         File::open(top.join(path)).unwrap().set_times(past).unwrap();
     }
+}
+
+/// Gives a file an attribute, an ACL, a mode and times of its own.
+pub fn dress(path: &Path) {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o4750)).unwrap();
+    for (name, value) in [("user.test", &b"value"[..]), ("system.posix_acl_access", &ACL)] {
+        let _ = rustix::fs::setxattr(path, name, value, rustix::fs::XattrFlags::empty());
+    }
+    let time = |nanos| std::time::UNIX_EPOCH + std::time::Duration::new(1_100_000_000, nanos);
+    let times = fs::FileTimes::new().set_accessed(time(987_654_321)).set_modified(time(123_456_789));
+    File::open(path).unwrap().set_times(times).unwrap();
 }
 
 /// A file of 64 MiB with bytes in two places.

@@ -7,7 +7,7 @@ use super::stop::Stop;
 use super::{Begun, Child, Daemon, Doing, tell};
 use crate::engine::task::About;
 use crate::engine::watch::events;
-use crate::jobs::{files, own};
+use crate::jobs::own;
 use crate::parts::duration::Millis;
 use crate::parts::log::Level;
 use crate::parts::worker::packet::{Message, Progress};
@@ -110,9 +110,9 @@ impl Daemon {
 
     /// Has it ended in a worker what a run that was ended has left behind. Nobody waits for that: if it does not come to its end,
     /// the next start finds it again.
-    pub fn tidy(&mut self, path: &[u8]) {
+    pub fn tidy(&mut self, kind: &str, value: &[u8]) {
         let environment = &self.environment;
-        let packet = Message::Job { kind: files::TIDY, value: path }.encode(0);
+        let packet = Message::Job { kind, value }.encode(0);
         let worker = packet.and_then(|packet| self.children.workers.give(&packet, || environment.variables()));
         // It does what it was given, and ends when there is nobody to answer to.
         self.children.workers.ended.extend(worker.ok().map(|worker| worker.pid));

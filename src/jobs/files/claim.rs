@@ -6,7 +6,7 @@
 
 use super::spot::Spot;
 use crate::parts::diag::Failure;
-use crate::parts::publish::{self, Over};
+use crate::parts::publish::{self, Mark, Over};
 use crate::parts::{fnv, walk};
 use crate::sys::change::{self, At};
 use crate::sys::fs::{self, Id, Open};
@@ -14,7 +14,7 @@ use crate::sys::{Errno, Fd, clock, lock};
 use std::os::fd::{AsFd, BorrowedFd};
 
 const CLAIMED: &[u8] = b".dogwatch-move-";
-const GONE: &[u8] = b".dogwatch-gone-";
+const ASIDE: &[u8] = b".dogwatch-gone-";
 /// So often it is tried to make the directory, or to find a name that is free.
 const MOST_TRIES: u32 = 100;
 
@@ -61,9 +61,9 @@ impl<'s> Claim<'s> {
     }
 }
 
-/// Whether a name is that of a directory that a claim may have left behind.
+/// Whether a name is that of a directory that a claim, or a replacement, may have left behind.
 pub fn is_leftover(name: &[u8]) -> bool {
-    name.starts_with(CLAIMED) || name.starts_with(GONE)
+    [CLAIMED, ASIDE, publish::GOING_NAME].iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Whether what stands there was left behind and is ours, with nobody at it.
@@ -72,32 +72,63 @@ pub fn is_over(at: At<'_>) -> bool {
 }
 
 /// What killed runs may have left behind for this name.
-pub fn leftovers(name: &[u8]) -> [Vec<u8>; 2] {
-    [publish::aside_name(name), name_for(name)]
+pub fn leftovers(name: &[u8]) -> [Vec<u8>; 3] {
+    [name_for(name), publish::aside_name(name), publish::aside_name(&publish::temporary_name(name))]
 }
 
 /// What stands there, if it was left behind and is ours, with nobody at it; and whether all of it is to go. It is marked as
 /// long as it is open.
 fn open(at: At<'_>) -> Option<(Fd, bool)> {
-    let dir = fs::open(at.0, at.1, Open::DirectoryNoFollow).ok()?;
-    let found = fs::stat(dir.as_fd(), b"").ok()?;
-    let is_going = publish::is_private(&found, publish::GOING);
-    let is_ours = is_leftover(at.1) && (is_going || publish::is_private(&found, publish::KEPT));
-    (is_ours && lock::mark(dir.as_fd())).then_some((dir, is_going))
+    let dir = fs::open(at.0, at.1, Open::DirectoryNoFollow).ok().filter(|_| is_leftover(at.1))?;
+    if !lock::mark(dir.as_fd()) {
+        return None;
+    }
+    let is_going = match publish::mark_of(dir.as_fd()).ok()?? {
+        Mark::Kept => false,
+        Mark::Going => true,
+        Mark::Unknown => at.1.starts_with(publish::GOING_NAME),
+    };
+    Some((dir, is_going))
 }
 
-/// Ends what a killed run has begun: what was kept from its path gets its name back, and what was to go goes.
+/// Ends what a killed run has begun: what was claimed gets its name back, and what was to go goes. What is kept of a place that
+/// something else was to take stays as long as that stands where it comes from: its job knows the place.
 pub fn tidy(at: At<'_>) -> Result<(), Failure> {
     match open(at) {
-        Some((dir, true)) => publish::discard(dir.as_fd(), at),
-        Some((dir, false)) => empty(dir.as_fd(), at).map(drop),
         None => Ok(()),
+        Some((dir, false)) if !at.1.starts_with(ASIDE) => empty(dir.as_fd(), at).map(drop),
+        Some((_, false)) if comes_still(at)? => Ok(()),
+        Some((dir, _)) => publish::discard(dir.as_fd(), at),
     }
 }
 
-/// The same of what gets its name back only; the answer is the names that it has now.
+/// Whether that for which something is kept aside stands there still.
+fn comes_still(aside: At<'_>) -> Result<bool, Failure> {
+    let names = walk::names(aside.0).map_err(|errno| Failure::on_path("list the directory of", aside.1, errno))?;
+    Ok(names.iter().any(|name| publish::aside_name(name) == aside.1))
+}
+
+/// Ends what a killed run has begun to replace at a target by what comes from there: what it has kept of that gets its name
+/// back, or goes if something has that by now.
+pub fn tidy_aside(from: At<'_>, target: At<'_>) -> Result<(), Failure> {
+    let called = publish::aside_name(from.1);
+    let at = (from.0, &called[..]);
+    let fail = |errno| Failure::on_path("give back what is in", &called, errno);
+    match open(at) {
+        None => Ok(()),
+        Some((dir, true)) => publish::discard(dir.as_fd(), at),
+        Some((dir, false)) => match publish::rename((dir.as_fd(), target.1), target, Over::Nothing) {
+            Err(Errno::EEXIST) => publish::discard(dir.as_fd(), at),
+            // What else may be in it is of another target.
+            Ok(_) | Err(Errno::ENOENT) => change::remove_dir(at.0, at.1).map_err(fail),
+            Err(errno) => Err(fail(errno)),
+        },
+    }
+}
+
+/// The same of what was claimed only; the answer is the names that it has now.
 pub fn give_back(at: At<'_>) -> Result<Vec<Vec<u8>>, Failure> {
-    match open(at).filter(|(_, is_going)| !is_going) {
+    match open(at).filter(|(_, is_going)| !is_going && at.1.starts_with(CLAIMED)) {
         Some((dir, _)) => empty(dir.as_fd(), at),
         None => Ok(Vec::new()),
     }

@@ -97,8 +97,8 @@ impl Copier<'_> {
             }
             Kind::Symlink => {
                 let link = self.open(place, &stat, Open::Entry)?;
-                let text = fs::read_link(link.as_fd(), b"").map_err(|errno| fail("read", place, errno))?;
-                Ok((Draft::link(to, &text)?, Meta::read(link.as_fd(), place.path)?))
+                let (meta, text) = read_link(place, link.as_fd())?;
+                Ok((Draft::link(to, &text)?, meta))
             }
             Kind::Directory => {
                 let draft = Draft::directory(to)?;
@@ -166,10 +166,10 @@ impl Copier<'_> {
             }
             Kind::Symlink => {
                 let link = self.open(place, stat, Open::Entry)?;
-                let text = fs::read_link(link.as_fd(), b"").map_err(|errno| fail("read", place, errno))?;
+                let (meta, text) = read_link(place, link.as_fd())?;
                 self.in_target(change::symlink(&text, (dir, name)))?;
                 let made = self.in_target(fs::open(dir, name, Open::Entry))?;
-                self.dress(&Meta::read(link.as_fd(), place.path)?, made.as_fd(), place, stat.kind)
+                self.dress(&meta, made.as_fd(), place, stat.kind)
             }
             Kind::Directory | Kind::Fifo | Kind::Socket | Kind::Character | Kind::Block | Kind::Unknown => {
                 Err(not_copied(place, stat))
@@ -206,6 +206,13 @@ impl Copier<'_> {
     fn in_target<T>(&self, done: Result<T, Errno>) -> Result<T, Failure> {
         done.map_err(|errno| self.target.failure("write", errno))
     }
+}
+
+/// What is kept with a link, before it is read, which changes one of its times; and what it holds.
+fn read_link(place: Place<'_>, link: BorrowedFd<'_>) -> Result<(Meta, Vec<u8>), Failure> {
+    let meta = Meta::read(link, place.path)?;
+    let text = fs::read_link(link, b"").map_err(|errno| fail("read", place, errno))?;
+    Ok((meta, text))
 }
 
 fn make_dir(parent: BorrowedFd<'_>, name: &[u8]) -> Result<(Fd, Stat), Errno> {

@@ -16,6 +16,7 @@ mod spot;
 
 use crate::parts::diag::Failure;
 use crate::parts::meta::Wanted;
+use crate::parts::publish;
 use crate::parts::worker::Report;
 use crate::sys::Errno;
 use crate::sys::change::{self, Owner};
@@ -27,8 +28,10 @@ use std::os::fd::AsFd;
 
 /// The kind of work that this is, for workers.
 pub const KIND: &str = "files";
-/// The same of ending what killed runs have begun.
+/// The same of ending what killed runs have begun, in a directory that is scanned, and of one job.
 pub const TIDY: &str = "tidy";
+/// See [`TIDY`].
+pub const END: &str = "end";
 
 /// Taking away the bytes of a longer file may take a while.
 const QUICKLY_FREED: u64 = 64 << 20;
@@ -46,7 +49,7 @@ fn perform(job: &FileJob, report: &mut Report) -> Result<Option<Vec<u8>>, Failur
     let found = found(job, &source)?;
     links::refuse(job, &found, &source.path)?;
     let target = target(job, place)?;
-    tidy_for(&target)?;
+    tidy_target(&source, &target)?;
     if job.verb == Verb::Copy {
         if target.stat()?.is_some() && !job.replace {
             return Err(exists("copy", &target));
@@ -144,15 +147,21 @@ fn delete(job: &FileJob, source: &Spot) -> Result<(), Failure> {
     }
 }
 
-/// The paths of what a job may have left behind if it was ended.
-pub fn leftovers(job: &FileJob) -> Vec<Vec<u8>> {
-    let all = |place: &Place| {
-        let path = place.path();
-        let name = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
-        let (dir, name) = path.split_at(name);
-        claim::leftovers(name).map(|name| [dir, &name].concat())
+/// Ends what a job has begun whose worker was killed; `value` is the job.
+pub fn end(value: &[u8]) -> Result<Option<Vec<u8>>, String> {
+    let job = FileJob::decode(value).ok_or("its values cannot be read")?;
+    let ended = || {
+        let source = Spot::find(&job.source)?;
+        tidy_for(&source)?;
+        job.target.iter().try_for_each(|place| tidy_target(&source, &Spot::find(place)?))
     };
-    std::iter::once(&job.source).chain(&job.target).flat_map(all).collect()
+    ended().map(|()| None).map_err(|failure: Failure| failure.to_string())
+}
+
+/// Ends what a killed run has begun to replace at this target.
+fn tidy_target(source: &Spot, target: &Spot) -> Result<(), Failure> {
+    claim::tidy_aside(source.at(), target.at())?;
+    claim::tidy_aside((target.dir.as_fd(), &publish::temporary_name(&target.name)), target.at())
 }
 
 /// Ends what a killed run has begun with this name.
