@@ -12,6 +12,9 @@ use crate::sys::fs::{self, CWD, Kind, Open, Stat};
 use crate::sys::{Errno, Fd, change, fd, lock};
 use std::os::fd::{AsFd, BorrowedFd};
 
+/// So often it is tried to make a directory that others take for a leftover.
+const MOST_TRIES: u32 = 100;
+
 /// Where a file is to stand.
 #[derive(Clone, Copy, Debug)]
 pub struct Target<'a> {
@@ -178,12 +181,7 @@ pub fn rename(from: At<'_>, to: At<'_>, over: Over) -> Result<Option<Failure>, E
         return Err(Errno::ENOTEMPTY);
     }
     let gone = gone_name(to.1);
-    // If it cannot be taken away, nothing can get its name either, and that is told.
-    let _ = walk::remove(from.0, &gone);
-    change::make_dir(from.0, &gone, 0o700)?;
-    let dir = open_new((from.0, &gone))?;
-    // Now nobody takes it for a leftover.
-    lock::mark(dir.as_fd());
+    let dir = make_aside((from.0, &gone))?;
     let aside = (dir.as_fd(), to.1);
     let set_aside = change::rename_to(to, aside);
     let done = set_aside.and_then(|()| rename_new(from, to).or_else(|errno| rename_new(aside, to).and(Err(errno))));
@@ -193,6 +191,30 @@ pub fn rename(from: At<'_>, to: At<'_>, over: Over) -> Result<Option<Failure>, E
         return Err(errno);
     }
     Ok(walk::remove(from.0, &gone).err())
+}
+
+/// An empty private directory, marked so that nobody takes it for a leftover. Who is at one that a killed run has left takes it
+/// away by its name, and is waited for.
+fn make_aside(at: At<'_>) -> Result<Fd, Errno> {
+    for _ in 0..MOST_TRIES {
+        if let Ok(left) = fs::open(at.0, at.1, Open::DirectoryNoFollow) {
+            lock::wait(left.as_fd());
+        }
+        // If it cannot be taken away, nothing can get its name either, and that is told.
+        let _ = walk::remove(at.0, at.1);
+        change::make_dir(at.0, at.1, 0o700)?;
+        match open_new(at) {
+            Ok(dir) if lock::mark(dir.as_fd()) && is_still_there(at, &dir)? => return Ok(dir),
+            Ok(_) | Err(Errno::ENOENT) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Err(Errno::EEXIST)
+}
+
+fn is_still_there(at: At<'_>, dir: &Fd) -> Result<bool, Errno> {
+    let id = fs::stat(dir.as_fd(), b"")?.id();
+    Ok(fs::stat(at.0, at.1).is_ok_and(|found| found.id() == id))
 }
 
 /// Whether a directory is another one, or below it.
