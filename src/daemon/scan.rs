@@ -184,7 +184,7 @@ impl Scanner {
         }
         for name in left {
             let given_back = claim::give_back((dir.as_fd(), &name)).unwrap_or_default();
-            if claim::is_over((dir.as_fd(), &name)) {
+            if claim::is_ours((dir.as_fd(), &name)) {
                 self.leftovers.push((node, name));
             }
             for name in given_back {

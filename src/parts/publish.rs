@@ -9,8 +9,11 @@ use super::diag::Failure;
 use super::{fnv, walk};
 use crate::sys::change::At;
 use crate::sys::fs::{self, CWD, Kind, Open, Stat};
-use crate::sys::{Errno, Fd, change, fd, lock, process};
+use crate::sys::{Errno, Fd, change, clock, fd, lock, process};
 use std::os::fd::{AsFd, BorrowedFd};
+
+/// So often it is tried to make a directory that others take for a leftover.
+const MOST_TRIES: u32 = 100;
 
 /// Where a file is to stand.
 #[derive(Clone, Copy, Debug)]
@@ -179,10 +182,6 @@ pub fn rename(from: At<'_>, to: At<'_>, over: Over) -> Result<Option<Failure>, E
     }
     let called = aside_name(from.1);
     let aside = make_private(from.0, &called)?;
-    // Before that, another process can take it for a leftover.
-    if !lock::mark(aside.as_fd()) {
-        return Err(Errno::EEXIST);
-    }
     let kept = (aside.as_fd(), to.1);
     let named = change::rename_to(to, kept)
         .and_then(|()| rename_new(from, to).or_else(|errno| rename_new(kept, to).and(Err(errno))));
@@ -248,11 +247,34 @@ fn has_no_modes(dir: BorrowedFd<'_>, found: &Stat) -> Result<bool, Errno> {
     Ok(made.is_ok_and(|made| (made.uid, made.mode) == (found.uid, found.mode)))
 }
 
-/// Makes a directory to keep something in; EEXIST also if somebody has put another one in its place.
+/// Makes an empty directory to keep something in, and marks it (flock(2)). Who takes away one that a killed run has left is
+/// waited for; EEXIST if another one stays.
 pub fn make_private(parent: BorrowedFd<'_>, called: &[u8]) -> Result<Fd, Errno> {
+    for _ in 0..MOST_TRIES {
+        match try_to_make_private(parent, called) {
+            Ok(Some(dir)) => return Ok(dir),
+            Ok(None) | Err(Errno::ENOENT) => {}
+            Err(Errno::EEXIST) => {
+                let left = fs::open(parent, called, Open::DirectoryNoFollow);
+                // Others cannot open one of ours, and so not have us wait for ever.
+                let ours = left.ok().filter(|left| mark_of(left.as_fd()).is_ok_and(|mark| mark.is_some()));
+                ours.iter().for_each(|left| lock::wait(left.as_fd()));
+            }
+            Err(errno) => return Err(errno),
+        }
+        clock::sleep(1);
+    }
+    Err(Errno::EEXIST)
+}
+
+/// Before it is marked, another process can take it for a leftover, and take it away: then there is none.
+fn try_to_make_private(parent: BorrowedFd<'_>, called: &[u8]) -> Result<Option<Fd>, Errno> {
     change::make_dir(parent, called, KEPT)?;
     let dir = open_new((parent, called))?;
-    if mark_of(dir.as_fd())?.is_some() { Ok(dir) } else { Err(Errno::EEXIST) }
+    let is_ours = lock::mark(dir.as_fd())
+        && mark_of(dir.as_fd())?.is_some()
+        && fs::stat(parent, called)?.id() == fs::stat(dir.as_fd(), b"")?.id();
+    Ok(is_ours.then_some(dir))
 }
 
 /// Removes a directory that something was kept in, with all that is in it, whoever changes its name meanwhile. After a kill

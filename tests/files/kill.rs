@@ -3,8 +3,6 @@
 
 use crate::common::{Scratch, comes_true, dogwatch, skip, wait_until};
 use crate::{config, facts, far, scratch, temporaries, to};
-use rustix::fs::{FlockOperation, flock};
-use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -68,15 +66,7 @@ fn is_killed_at(n: usize, case: Case) -> bool {
     let was_killed = || daemon.log().contains("its worker was ended by signal 9");
     wait_until("it is killed, or has come to its end", || was_killed() || daemon.log().contains(": done: "));
     let was_killed = was_killed();
-    daemon.signal(Signal::KILL);
-    daemon.wait();
-    // Workers die with it, but not in the same moment; what somebody is at is no leftover.
-    let is_held = |path: &PathBuf| {
-        fs::File::open(path).is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_err())
-    };
-    wait_until("nobody is at it", || {
-        ![scratch.src(), far.path().to_owned()].iter().flat_map(|dir| temporaries(dir)).any(|path| is_held(&path))
-    });
+    crate::kill_all(&mut daemon);
     let whole = |path: &PathBuf| facts(path) == before;
     let found = places(&scratch, &dst, name);
     let context = format!("{action} {name} {n}: {found:?}");
@@ -88,8 +78,14 @@ fn is_killed_at(n: usize, case: Case) -> bool {
     assert!(old.is_none() || arrived.exists() || aside(), "the old one is not there: {context}");
     let daemon = scratch.start_with(dogwatch().args(["daemon", "-c"]).arg(&conf));
     let is_over = || {
-        let is_clean = temporaries(&scratch.src()).is_empty() && temporaries(&dst).is_empty();
-        is_clean && arrived.exists() && whole(&arrived) && (action == "copy" || !scratch.src().join(name).exists())
+        // In this order: what stands there after its source has gone, and is in no claim, stays; so does what was copied.
+        let log = daemon.log();
+        let has_come = match action {
+            "copy" => [": done: ", ": failed: "].iter().any(|end| log.contains(end)),
+            _ => !scratch.src().join(name).exists(),
+        };
+        let is_clean = || temporaries(&scratch.src()).is_empty() && temporaries(&dst).is_empty();
+        has_come && is_clean() && arrived.exists() && whole(&arrived)
     };
     let left = || (temporaries(&scratch.src()), temporaries(&dst), daemon.log());
     assert!(comes_true(PATIENCE, is_over), "never over: {context} {:?}", left());

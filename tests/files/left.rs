@@ -41,7 +41,7 @@ fn the_first_scan_ends_what_was_begun() {
         fs::write(src.join(claim(name)).join(name), format!("claimed {name}")).unwrap();
     }
     // As it is made where a directory gives its group to what is in it.
-    fs::set_permissions(src.join(claim("f")), fs::Permissions::from_mode(0o2700)).unwrap();
+    fs::set_permissions(src.join(claim("f")), fs::Permissions::from_mode(0o3700)).unwrap();
     fs::write(src.join("taken"), "new").unwrap();
     private_dir(&src.join(".dogwatch-gone-0123456789abcdef"), GOING);
     fs::create_dir_all(src.join(".dogwatch-gone-0123456789abcdef/tree/inner")).unwrap();

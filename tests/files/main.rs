@@ -15,7 +15,8 @@ mod random;
 mod tree;
 mod within;
 
-use common::{Daemon, Scratch, wait_until};
+use common::{Daemon, Scratch, is_gone, wait_until};
+use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -70,6 +71,21 @@ fn send_file(scratch: &Scratch, name: &str, text: &str) -> PathBuf {
 #[track_caller]
 fn await_end(daemon: &Daemon, path: &Path, end: &str) {
     daemon.await_log(&format!("{}: {end}", path.display()));
+}
+
+fn children(pid: u32) -> Vec<i32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    text.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}
+
+/// Kills a daemon, and waits until its workers have ended with it. It is stopped first, so that it starts none meanwhile.
+#[track_caller]
+fn kill_all(daemon: &mut Daemon) {
+    daemon.signal(Signal::STOP);
+    let workers = children(daemon.pid());
+    daemon.signal(Signal::KILL);
+    daemon.wait();
+    wait_until("its workers end with it", || workers.iter().all(|pid| is_gone(*pid)));
 }
 
 /// Everything in a directory is gone, dogwatch's own names too.

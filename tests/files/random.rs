@@ -3,8 +3,8 @@
 //!
 //! `DOGWATCH_FILES` is how many are moved and copied, `DOGWATCH_SEED` makes a run again (but for the machine's own timing).
 
-use crate::common::{Daemon, Scratch, comes_true, dogwatch, is_gone, skip, wait_until};
-use crate::{facts, far, scratch, temporaries};
+use crate::common::{Daemon, Scratch, comes_true, dogwatch, skip};
+use crate::{children, facts, far, scratch, temporaries};
 use fastrand::Rng;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
@@ -169,11 +169,6 @@ impl Seen {
     }
 }
 
-fn children(pid: u32) -> Vec<i32> {
-    let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    text.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
-}
-
 /// Waits until so many more jobs have ended, and then for a moment; false if there are no more.
 fn let_it_work(daemon: &Daemon, jobs: usize, moment: Duration) -> bool {
     let ended = || daemon.log().matches(": done: ").count();
@@ -214,12 +209,7 @@ fn everything_is_whole_whenever_it_is_killed() {
             let is_claimed = || ground.called("/.dogwatch-move-") > 0;
             comes_true(Duration::from_millis(100), is_claimed);
         }
-        // Stopped, so that no worker is started after it was looked which there are.
-        daemon.signal(Signal::STOP);
-        let workers = children(daemon.pid());
-        daemon.signal(Signal::KILL);
-        daemon.wait();
-        wait_until("its workers end with it", || workers.iter().all(|pid| is_gone(*pid)));
+        crate::kill_all(&mut daemon);
         seen.daemons += 1;
         seen.look(&ground, &pieces);
         if pieces.iter().all(Piece::is_done) {

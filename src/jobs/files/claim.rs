@@ -15,8 +15,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 const CLAIMED: &[u8] = b".dogwatch-move-";
 const ASIDE: &[u8] = b".dogwatch-gone-";
-/// So often it is tried to make the directory, or to find a name that is free.
+/// So often it is tried to find a name that is free, or nobody at a directory, with so many milliseconds between.
 const MOST_TRIES: u32 = 100;
+const PAUSE: u16 = 20;
 
 /// What was claimed.
 pub struct Claim<'s> {
@@ -30,7 +31,7 @@ impl<'s> Claim<'s> {
     pub fn take(source: &'s Spot, wanted: Id) -> Result<Claim<'s>, Failure> {
         let called = name_for(&source.name);
         let fail = |errno| source.failure("claim", errno);
-        let dir = make(source.dir.as_fd(), &called).map_err(fail)?;
+        let dir = publish::make_private(source.dir.as_fd(), &called).map_err(fail)?;
         let claim = Claim { source, dir, called };
         if let Err(errno) = change::rename_to(source.at(), claim.at()) {
             let _ = change::remove_dir(source.dir.as_fd(), &claim.called);
@@ -66,9 +67,23 @@ pub fn is_leftover(name: &[u8]) -> bool {
     [CLAIMED, ASIDE, publish::GOING_NAME].iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Whether what stands there was left behind and is ours, with nobody at it.
-pub fn is_over(at: At<'_>) -> bool {
-    open(at).is_some()
+/// Whether what stands there may have been left behind: it is ours, and somebody may be at it.
+pub fn is_ours(at: At<'_>) -> bool {
+    is_leftover(at.1) && fs::open(at.0, at.1, Open::DirectoryNoFollow).is_ok_and(|dir| marked(&dir).is_some())
+}
+
+fn marked(dir: &Fd) -> Option<Mark> {
+    publish::mark_of(dir.as_fd()).ok()?
+}
+
+/// Waits a moment for somebody who is at it: who was killed may be about to end.
+pub fn wait_for(at: At<'_>) {
+    for _ in 0..MOST_TRIES {
+        if fs::open(at.0, at.1, Open::DirectoryNoFollow).is_ok_and(|dir| lock::mark(dir.as_fd())) {
+            return;
+        }
+        clock::sleep(PAUSE);
+    }
 }
 
 /// What killed runs may have left behind for this name.
@@ -83,7 +98,7 @@ fn open(at: At<'_>) -> Option<(Fd, bool)> {
     if !lock::mark(dir.as_fd()) {
         return None;
     }
-    let is_going = match publish::mark_of(dir.as_fd()).ok()?? {
+    let is_going = match marked(&dir)? {
         Mark::Kept => false,
         Mark::Going => true,
         Mark::Unknown => at.1.starts_with(publish::GOING_NAME),
@@ -151,28 +166,6 @@ fn empty(dir: BorrowedFd<'_>, at: At<'_>) -> Result<Vec<Vec<u8>>, Failure> {
     }
     change::remove_dir(at.0, at.1).map_err(fail)?;
     Ok(names)
-}
-
-/// Makes a claim's directory, and marks it. Before it is marked, another process can take it for a leftover, and take it away.
-fn make(parent: BorrowedFd<'_>, called: &[u8]) -> Result<Fd, Errno> {
-    for _ in 0..MOST_TRIES {
-        match try_to_make(parent, called) {
-            Ok(Some(dir)) => return Ok(dir),
-            Ok(None) | Err(Errno::ENOENT | Errno::EEXIST) => clock::sleep(1),
-            Err(errno) => return Err(errno),
-        }
-    }
-    Err(Errno::EEXIST)
-}
-
-fn try_to_make(parent: BorrowedFd<'_>, called: &[u8]) -> Result<Option<Fd>, Errno> {
-    let dir = publish::make_private(parent, called)?;
-    let is_ours = lock::mark(dir.as_fd()) && fs::stat(parent, called)?.id() == id(&dir)?;
-    Ok(is_ours.then_some(dir))
-}
-
-fn id(dir: &Fd) -> Result<Id, Errno> {
-    fs::stat(dir.as_fd(), b"").map(|found| found.id())
 }
 
 fn name_for(name: &[u8]) -> Vec<u8> {

@@ -178,5 +178,6 @@ pub fn tidy(value: &[u8]) -> Result<Option<Vec<u8>>, String> {
     let slash = value.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
     let (path, name) = (value.get(..=slash).unwrap_or_default(), value.get(slash + 1..).unwrap_or_default());
     let dir = fs::open(CWD, path, Open::Directory).map_err(|errno| errno.to_string())?;
+    claim::wait_for((dir.as_fd(), name));
     claim::tidy((dir.as_fd(), name)).map(|()| None).map_err(|failure| failure.to_string())
 }
