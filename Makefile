@@ -23,7 +23,8 @@ test:
 	$(CARGO) test --locked
 	$(CARGO) build --locked --features fault --examples
 	$(CARGO) test --locked --features fault --test fault -- --show-output
-	$(CARGO) test --locked --features fault --test model --test worker --test files
+	$(CARGO) test --locked --features fault --test model --test worker
+	$(CARGO) test --locked --features fault --test files -- kill:: plain:: full::
 	$(CARGO) test --locked --features fault --test attack -- --show-output
 
 # The random tests of the watch tree, for about half an hour, after a thousand moves and copies with kills.

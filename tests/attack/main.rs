@@ -133,8 +133,8 @@ fn put(scratch: &Scratch, treasure: &Treasure, (name, dir, is_tree): &(String, u
         symlink(treasure.path(name), stage.join("in.x")).unwrap();
         let tree = fs::File::open(&stage).unwrap();
         in_dir(&scratch.src(), *dir, |dir| fs::rename(&stage, dir.join(name)));
-        // By descriptor, wherever it is by now.
-        for _ in 0..2_000 {
+        // By descriptor, wherever it is by now; `trees` does that for as long as the daemon is at work.
+        for _ in 0..200 {
             let _ = rustix::fs::renameat_with(&tree, "in", &tree, "in.x", rustix::fs::RenameFlags::EXCHANGE);
         }
     } else {
