@@ -237,12 +237,12 @@ impl Watches {
 
     /// A directory was renamed: its own record follows on both halves. If it was thought to be half of an exchange, and to
     /// have come to its place before, it was renamed onto the other, which is gone, and has now gone back: the halves of
-    /// that look the same.
+    /// that look the same. A lost one has been renamed since, by halves that were not told of it.
     pub(super) fn was_renamed(&mut self, node: NodeId) {
         let Some((gone, _)) = self.moves.exchanged.take_if(|(one, other)| *one == node || *other == node) else {
             return;
         };
-        if gone == node {
+        if gone == node || self.tree.is_lost(node) {
             return;
         }
         if let Some(dir) = self.tree.parent(gone).filter(|_| self.tree.presence(gone) == Presence::Here) {

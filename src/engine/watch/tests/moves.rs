@@ -79,7 +79,31 @@ fn a_directory_that_was_renamed_onto_another_goes_back() {
     assert!(rig.node("/s/b").is_none());
 }
 
-/// The same, and many renames later it leaves: that is not the other half of an exchange.
+/// Half of an exchange that nobody watched then says nothing of it itself. The other half leaves with the directory that
+/// it has come to, and goes on from there: that it was renamed once more is not said of the exchange.
+#[test]
+fn what_becomes_of_one_half_of_an_exchange_later_is_not_the_others_end() {
+    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &["a/", "d/"])]);
+    let (s, a, d) = (rig.wd("/s"), rig.wd("/s/a"), rig.wd("/s/d"));
+    let (from, to) = (Mask::MOVED_FROM.with(Mask::ISDIR), Mask::MOVED_TO.with(Mask::ISDIR));
+    rig.record(d, DIR_CREATED, 0, "x");
+    for (wd, mask, cookie, name) in
+        [(s, from, 5, "a"), (d, to, 5, "x"), (a, Mask::MOVE_SELF, 0, ""), (d, from, 6, "x"), (s, to, 6, "a")]
+    {
+        rig.record(wd, mask, cookie, name);
+    }
+    rig.scan(|_| &[]);
+    let other = rig.wd("/s/a");
+    assert_eq!((rig.wd("/s/d/x"), rig.unwatched()), (a, vec![]));
+    rig.record(s, from, 50, "d");
+    rig.record(d, from, 51, "x");
+    rig.record(a, Mask::MOVE_SELF, 0, "");
+    rig.give_up();
+    assert_eq!((rig.wd("/s/a"), rig.unwatched()), (other, vec![a, d]));
+    assert_eq!(rig.record(other, Mask::CLOSE_WRITE, 0, "f"), [event(Mask::CLOSE_WRITE, "/s/a/f")]);
+}
+
+/// A directory is renamed onto another, and many renames later it leaves: that is not the other half of an exchange.
 #[test]
 fn a_rename_long_after_another_onto_its_place_is_no_exchange() {
     let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &["a/"])]);
