@@ -39,6 +39,8 @@ struct World {
     /// The directories on the way that the scanner has open.
     way: Vec<(NodeId, usize)>,
     listing: Option<Listing>,
+    /// What was watched from its parent, and the engine has not been told of.
+    leaves: Vec<(NodeId, Wd, Scan)>,
     /// Some reads of the queue are lost, as in the test build.
     loses_reads: bool,
     /// Other configurations that come.
@@ -90,6 +92,7 @@ impl World {
             pace: [12, 40, 3, 120][(seed % 4) as usize],
             way: Vec::new(),
             listing: None,
+            leaves: Vec::new(),
             loses_reads: most == 0,
             reloads: None,
             story: Vec::new(),
