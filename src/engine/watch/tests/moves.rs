@@ -103,6 +103,40 @@ fn what_becomes_of_one_half_of_an_exchange_later_is_not_the_others_end() {
     assert_eq!(rig.record(other, Mask::CLOSE_WRITE, 0, "f"), [event(Mask::CLOSE_WRITE, "/s/a/f")]);
 }
 
+/// The directory that it has left is deleted before the second half is read.
+#[test]
+fn a_lost_directory_goes_with_the_last_that_leaves_it() {
+    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &["a/"]), ("/s/a", &["b/"])]);
+    let (s, a) = (rig.wd("/s"), rig.wd("/s/a"));
+    rig.record(a, Mask::MOVED_FROM.with(Mask::ISDIR), 5, "b");
+    rig.record(s, Mask::DELETE.with(Mask::ISDIR), 0, "a");
+    rig.record(a, Mask::IGNORED, 0, "");
+    rig.record(s, Mask::MOVED_TO.with(Mask::ISDIR), 5, "b");
+    assert_eq!((rig.unwatched(), rig.watches.tree().len()), (vec![], 3));
+}
+
+/// A directory is exchanged with one in another directory, which is listed between the two halves: what was met there is
+/// not what leaves it with the second half.
+#[test]
+fn an_exchange_of_which_half_is_not_read_may_have_left_something_at_the_name() {
+    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &["a/"])]);
+    let (s, d) = (rig.wd("/s"), Wd(70));
+    let (from, to) = (Mask::MOVED_FROM.with(Mask::ISDIR), Mask::MOVED_TO.with(Mask::ISDIR));
+    rig.record(s, DIR_CREATED, 0, "d");
+    let (node, scan) = rig.watches.next_scan().unwrap();
+    assert_eq!(rig.watches.watched(node, d, scan, false), None);
+    rig.record(s, from, 5, "a");
+    assert_eq!(rig.record(d, to, 5, "x"), [], "a listing is to come");
+    rig.watches.try_again();
+    rig.watches.next_scan();
+    assert_eq!(rig.watches.watched(node, d, scan, false), Some(node));
+    let found = Found { name: b"x", kind: Kind::Directory, written_to: false, recent: true };
+    rig.watches.entry(node, scan, found, &mut |_, _| {});
+    rig.record(d, from, 6, "x");
+    rig.record(s, to, 6, "a");
+    assert_eq!(rig.watches.next_name_in_doubt(), Some((node, b"x".to_vec())));
+}
+
 /// A directory is renamed onto another, and many renames later it leaves: that is not the other half of an exchange.
 #[test]
 fn a_rename_long_after_another_onto_its_place_is_no_exchange() {
