@@ -137,6 +137,30 @@ fn an_exchange_of_which_half_is_not_read_may_have_left_something_at_the_name() {
     assert_eq!(rig.watches.next_name_in_doubt(), Some((node, b"x".to_vec())));
 }
 
+/// It leaves and comes back, and meanwhile another half of an exchange, that it was not, has gone into it: that it was renamed
+/// says nothing of that one.
+#[test]
+fn who_has_come_to_a_name_since_was_not_exchanged_with_what_was_there() {
+    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[("/s", &["c/"]), ("/s/c", &["c/"])]);
+    let (s, c, node) = (rig.wd("/s"), rig.wd("/s/c"), rig.node("/s/c").unwrap());
+    let (from, to) = (Mask::MOVED_FROM.with(Mask::ISDIR), Mask::MOVED_TO.with(Mask::ISDIR));
+    rig.record(s, from, 1, "c");
+    rig.record(s, to, 2, "c");
+    // The directory that has come is exchanged with the one in the first.
+    for (wd, mask, cookie) in [(c, from, 3), (s, to, 3), (s, from, 4), (c, to, 4)] {
+        rig.record(wd, mask, cookie, "c");
+    }
+    // The first is exchanged with what is there now, and is met.
+    rig.record(s, to, 5, "c");
+    rig.record(c, Mask::MOVE_SELF, 0, "");
+    rig.record(s, from, 6, "c");
+    let (place, scan) = rig.watches.next_scan().unwrap();
+    assert_eq!(rig.watches.watched(place, c, scan, true), Some(node));
+    rig.watches.catch_up(&mut |_, _| {});
+    rig.let_go();
+    assert_eq!((rig.node("/s/c"), rig.wd("/s/c")), (Some(node), c));
+}
+
 /// A directory is renamed onto another, and many renames later it leaves: that is not the other half of an exchange.
 #[test]
 fn a_rename_long_after_another_onto_its_place_is_no_exchange() {
