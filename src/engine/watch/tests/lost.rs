@@ -20,6 +20,18 @@ fn a_configured_path_that_has_come_while_events_were_lost_is_new_to_all_watches(
     assert!(seen.contains(&of_both), "{seen:?}");
 }
 
+/// The engine is told of it late, and it has gone meanwhile.
+#[test]
+fn what_was_watched_for_a_directory_that_is_lost_since_is_let_go() {
+    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[]);
+    rig.in_dir("/s", DIR_CREATED, "d");
+    let (node, scan) = rig.watches.next_scan().unwrap();
+    rig.in_dir("/s", Mask::DELETE.with(Mask::ISDIR), "d");
+    assert_eq!(rig.watches.watched(node, Wd(70), scan, false), None);
+    rig.let_go();
+    assert_eq!(rig.unwatched(), [Wd(70)]);
+}
+
 /// What was in it went by records that are lost; its own end is read while they are looked for.
 #[test]
 fn a_configured_path_that_goes_while_lost_events_are_looked_for_takes_its_tasks_with_it() {
