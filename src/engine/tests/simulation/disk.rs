@@ -215,6 +215,11 @@ impl Disk {
         self.put(wd, Mask::IGNORED, 0, "");
     }
 
+    /// Whether something that was deleted is open.
+    pub fn has_late(&self) -> bool {
+        !self.late.is_empty()
+    }
+
     /// What was deleted and is not open any more is told of; in the end, all is. False if that was nothing.
     pub fn release(&mut self, all: bool) -> bool {
         let held = &self.held;

@@ -217,7 +217,9 @@ impl Reloads {
                     let told = must && existing && !self.fresh[watch];
                     (mark.all[watch], mark.closed[watch]) = (told, told);
                 } else if itself {
-                    (mark.all[watch], mark.closed[watch]) = (must, false);
+                    // Nobody hears that a path has another directory as long as the one before is open somewhere.
+                    let told = existing || self.returned[watch] < self.read_at || !disk.has_late();
+                    (mark.all[watch], mark.closed[watch]) = (must && told, false);
                 } else if moved && was != Cover::Must {
                     let told = must && !self.fresh[watch] && (existing || self.returned[watch] < self.read_at);
                     (mark.all[watch], mark.closed[watch]) = (told, told);
@@ -311,7 +313,7 @@ impl World {
         let calm = !self.has_work() && !self.engine.watches.is_in_doubt();
         let Some(reloads) = self.reloads.as_mut().filter(|_| calm) else { return };
         reloads.fresh = [false; 4];
-        if self.disk.queue.is_empty() && !self.disk.owes() {
+        if self.disk.queue.is_empty() && !self.disk.owes() && !self.disk.has_late() {
             reloads.read_at = self.now;
         }
         let Some(to) = reloads.asked.take() else { return };
