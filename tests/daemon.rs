@@ -329,6 +329,7 @@ fn overlapping_watches_give_one_task() {
     let daemon = scratch.start(&(config("", "IN_CLOSE_WRITE = run") + more));
     fs::write(scratch.src().join("sub/f"), "x").unwrap();
     daemon.await_out("also ");
+    daemon.await_out("sub/f .");
     fs::write(scratch.src().join("sentinel"), "x").unwrap();
     daemon.await_out("sentinel");
     assert_eq!(daemon.out().matches("IN_CLOSE_WRITE").count(), 2, "{}", daemon.out());

@@ -219,9 +219,13 @@ impl Model {
         if !fits || (is_dir && to.is_within(from)) {
             return None;
         }
-        // A task of `closed` that the overwritten file had is the path's, and stays.
+        // A task of `closed` that the overwritten file had is the path's, and stays. But that it was closed may be among what
+        // was lost, and what is no regular file is not reported as closed.
         let is_file = |entry: &Entry| matches!(entry.kind, Kind::File(_));
-        let had = before.map_or(Task::No, |before| before.tasks[1]);
+        let had = match before.map_or(Task::No, |before| before.tasks[1]) {
+            Task::Yes if self.setting.overflows() && !is_file(&entry) => Task::Maybe,
+            had @ (Task::No | Task::Maybe | Task::Yes) => had,
+        };
         let closed = match (self.dirs[target.dir].fresh, had) {
             (false, had) => had,
             (true, Task::Yes) if is_file(&entry) => Task::Yes,

@@ -4,8 +4,7 @@
 //! `DOGWATCH_SEEDS=n` runs so many seeds, `DOGWATCH_SEED=n` a single one. A failing seed is printed and shrunk; the whole
 //! log of the last run that failed goes to the file `DOGWATCH_MODEL_LOG`, if that is set. With `DOGWATCH_KEEP_GOING` set, all
 //! seeds are run, and the failing one with the fewest steps is shrunk. No directory is renamed while the daemon has
-//! anything to do, unless `DOGWATCH_WILD` is set: of those wild seeds, one in 10,000 still left a task too many when they
-//! were last run (7268, in one run of twenty).
+//! anything to do, unless `DOGWATCH_WILD` is set.
 
 #[path = "../common/mod.rs"]
 mod common;

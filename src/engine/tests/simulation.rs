@@ -39,6 +39,8 @@ struct World {
     /// The directories on the way that the scanner has open.
     way: Vec<(NodeId, usize)>,
     listing: Option<Listing>,
+    /// What was watched from its parent, and the engine has not been told of.
+    leaves: Vec<(NodeId, Wd, Scan)>,
     /// Some reads of the queue are lost, as in the test build.
     loses_reads: bool,
     /// Other configurations that come.
@@ -91,6 +93,7 @@ impl World {
             pace: [12, 40, 3, 120][(seed % 4) as usize],
             way: Vec::new(),
             listing: None,
+            leaves: Vec::new(),
             loses_reads: most == 0,
             reloads: None,
             story: Vec::new(),
@@ -257,6 +260,11 @@ impl World {
         let [all, of_closed] = self.pending();
         let missing: Vec<_> = files.difference(&all).chain(closed.difference(&of_closed)).collect();
         let ghosts: Vec<_> = all.difference(&files).chain(of_closed.difference(&files)).collect();
+        // Lost events are told once more, whoever knows them already.
+        let told_anew = of_closed.iter().find(|path| self.disk.overflows == 0 && !self.disk.may_be_told(path));
+        if let (Some(path), true) = (told_anew, ghosts.is_empty()) {
+            return Some(format!("{path} is told anew for nothing"));
+        }
         (!missing.is_empty() || !ghosts.is_empty()).then(|| format!("without task: {missing:?}; ghosts: {ghosts:?}"))
     }
 }
@@ -295,13 +303,27 @@ fn run(ops: &[(u64, Op)], seed: u64, most: usize) -> (Option<String>, World) {
     let mut world = World::new(seed, most, existing, seed / 8 % 2 == 1);
     if !existing {
         world.settle();
+        world.disk.rests();
     }
-    world.ops = ops.iter().cloned().collect();
-    if !world.settle() {
-        world.story.truncate(200);
-        return (Some("it never comes to rest".to_owned()), world);
+    for some in ops.split(|(_, op)| matches!(op, Op::Rest)) {
+        world.ops = some.iter().cloned().collect();
+        if !world.settle() {
+            world.story.truncate(200);
+            return (Some("it never comes to rest".to_owned()), world);
+        }
+        world.disk.rests();
+        world.story.push("rests".to_owned());
     }
     (world.verdict(), world)
+}
+
+/// Operations, with rests of the daemon between them.
+fn ops_with_rests(rng: &mut Rng) -> Vec<(u64, Op)> {
+    let mut ops = random_ops(rng);
+    for _ in 0..rng.usize(..6) {
+        ops.insert(rng.usize(..=ops.len()), (0, Op::Rest));
+    }
+    ops
 }
 
 type Run = fn(&[(u64, Op)], u64, usize) -> (Option<String>, World);
@@ -340,12 +362,12 @@ fn shrink(mut ops: Vec<(u64, Op)>, run: Run, seed: u64, most: usize) -> (Option<
 
 #[test]
 fn whatever_happens_in_whatever_order_the_tree_and_the_tasks_are_right_in_the_end() {
-    assert_eq!(explore(random_ops, run, |_| usize::MAX), 0);
+    assert_eq!(explore(ops_with_rests, run, |_| usize::MAX), 0);
 }
 
 #[test]
 fn the_same_with_a_queue_that_overflows() {
-    let overflows = explore(random_ops, run, |seed| if seed % 3 == 0 { 0 } else { 2 + seed as usize % 7 });
+    let overflows = explore(ops_with_rests, run, |seed| if seed % 3 == 0 { 0 } else { 2 + seed as usize % 7 });
     println!("{overflows} overflows");
     assert!(overflows > 100, "only {overflows} overflows");
 }

@@ -26,6 +26,11 @@ impl Watches {
     /// answer is the node that the directory has, which after an overflow may be one that was known elsewhere; `None` if
     /// that is not certain yet, and it will be asked for again.
     pub fn watched(&mut self, node: NodeId, wd: Wd, scan: Scan, in_sync: bool) -> Option<NodeId> {
+        if self.tree.is_lost(node) {
+            // Of what is watched from its parent, others are told before.
+            self.stale.push(wd);
+            return None;
+        }
         let known = self.tree.certain_wd(node) == Some(wd);
         if !known && !self.is_certain(node, wd, in_sync) {
             self.postpone(node, wd, scan);

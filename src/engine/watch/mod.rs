@@ -331,7 +331,11 @@ impl Watches {
         }
         for node in nodes {
             if self.tree.flag(node, Flag::Provisional) || !self.tree.path_is_known(node) {
-                // What happens there is found by the scan that is to come.
+                // What happens there is found by the scan that is to come: also what has come to a name by an exchange, of
+                // which the other half may be read after that.
+                if record.mask.any(Mask::MOVED_TO) {
+                    self.remember_halves(node, record.name, record);
+                }
                 if record.mask.any(Mask::IGNORED) {
                     self.tree.set_wd(node, None);
                 }

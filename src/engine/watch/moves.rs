@@ -57,6 +57,8 @@ struct Departure {
     cookie: Option<u32>,
     /// The cookie of the rename onto it, or else its own.
     onto: u32,
+    /// Who was renamed onto it, if that is known.
+    by: Option<NodeId>,
     mask: Mask,
     dir: NodeId,
     name: Vec<u8>,
@@ -168,7 +170,7 @@ impl Watches {
                     self.put_in_doubt(node);
                 }
                 self.deliver_departures_below(node, sink);
-                self.set_aside(node, Some(record.cookie), record, dir);
+                self.set_aside(node, Some(record.cookie), record, (dir, None));
             }
             known => {
                 self.keep_first_half(record.cookie, dir, name);
@@ -178,14 +180,20 @@ impl Watches {
         }
     }
 
-    fn set_aside(&mut self, node: NodeId, cookie: Option<u32>, record: &Record<'_>, dir: NodeId) {
+    fn set_aside(
+        &mut self,
+        node: NodeId,
+        cookie: Option<u32>,
+        record: &Record<'_>,
+        (dir, by): (NodeId, Option<NodeId>),
+    ) {
         self.tree.lose(node, Presence::Aside);
         self.forget_doubt(node);
         self.moves.exchanged = self.moves.exchanged.filter(|(one, other)| *one != node && *other != node);
         // Its place in memory stays its own, even if it is lost with a directory above it.
         self.tree.set_flag(node, Flag::Departing, true);
         let (mask, name) = (if cookie.is_some() { record.mask } else { Mask::DELETE }, record.name.to_vec());
-        self.moves.departures.push(Departure { node, cookie, onto: record.cookie, mask, dir, name, told: false });
+        self.moves.departures.push(Departure { node, cookie, onto: record.cookie, by, mask, dir, name, told: false });
         self.moves.give_up_at = None;
     }
 
@@ -207,7 +215,7 @@ impl Watches {
         let awaited = occupant.map_or(Scan::None, |occupant| self.pending(occupant));
         if let Some(occupant) = occupant.filter(|_| !met) {
             self.deliver_departures_below(occupant, sink);
-            self.set_aside(occupant, None, record, dir);
+            self.set_aside(occupant, None, record, (dir, departure.as_ref().map(|departure| departure.node)));
         }
         let Some(departure) = departure else {
             let source = self.take_first_half(record.cookie);
@@ -217,7 +225,7 @@ impl Watches {
         };
         let source = self.tree.path(departure.dir, &departure.name);
         if departure.onto != record.cookie {
-            let other = self.tree.child(departure.dir, &departure.name);
+            let other = self.tree.child(departure.dir, &departure.name).filter(|other| departure.by == Some(*other));
             self.moves.exchanged = other.map(|other| (departure.node, other));
         }
         self.deliver_departure(&departure, sink);
@@ -237,12 +245,12 @@ impl Watches {
 
     /// A directory was renamed: its own record follows on both halves. If it was thought to be half of an exchange, and to
     /// have come to its place before, it was renamed onto the other, which is gone, and has now gone back: the halves of
-    /// that look the same.
+    /// that look the same. A lost one has been renamed since, by halves that were not told of it.
     pub(super) fn was_renamed(&mut self, node: NodeId) {
         let Some((gone, _)) = self.moves.exchanged.take_if(|(one, other)| *one == node || *other == node) else {
             return;
         };
-        if gone == node {
+        if gone == node || self.tree.is_lost(node) {
             return;
         }
         if let Some(dir) = self.tree.parent(gone).filter(|_| self.tree.presence(gone) == Presence::Here) {

@@ -205,10 +205,16 @@ impl Watches {
         }
         let waited = self.missing.len();
         self.missing.retain(|missing| missing.node != node);
-        let parent = self.tree.parent(node);
-        if let Some(parent) = parent.filter(|parent| self.missing.len() < waited && !self.waits_for_more(*parent)) {
-            // It need not hear of new names any more.
-            self.want(parent, Scan::Watch);
+        if let Some(parent) = self.tree.parent(node).filter(|_| self.missing.len() < waited) {
+            if !self.waits_for_more(parent) {
+                // It need not hear of new names any more.
+                self.want(parent, Scan::Watch);
+            }
+            let name = self.tree.name(node).to_vec();
+            if self.recovering && !self.inherited(parent, &name, Scan::Report).is_empty() {
+                // That it has come may be among what was lost, and whoever lists its parent takes it for known.
+                self.directory_found(parent, &name, Scan::Report);
+            }
         }
         let mut children = if is_new { self.tree.children(node) } else { Vec::new() };
         for missing in self.missing.iter_mut().filter(|missing| self.tree.parent(missing.node) == Some(node)) {

@@ -308,6 +308,10 @@ impl Watches {
                 // Its IN_IGNORED may be among what was lost.
                 self.leaving.push(node);
             }
+            if presence == Presence::Anchor && !is_met && self.tree.wd(node).is_none() {
+                // A record of its end was read, but what lay below might still have been met elsewhere.
+                self.aftermath.push(Aftermath::Lost(node, Mask::DELETE));
+            }
             if presence == Presence::Aside || (presence == Presence::Here && !is_met && self.is_known(node)) {
                 self.gone_unseen(node);
             }

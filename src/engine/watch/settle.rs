@@ -15,11 +15,14 @@ impl Watches {
         let moved = |after: &Aftermath| matches!(after, Aftermath::Moved(top) if self.tree.is_below(node, *top));
         let above_moved = self.aftermath.iter().any(moved);
         let taken = self.tree.child(parent, name).is_some_and(|other| other != node);
+        let left = self.tree.parent(node);
         if wanted.is_empty() || taken || !self.tree.rename(node, parent, name) {
             self.moved_out(node);
             self.directory_found(parent, name, Scan::Report);
             return;
         }
+        // It may have been the last that held on to one that is lost.
+        self.leaving.extend(left.filter(|left| self.tree.is_lost(*left) && self.tree.wd(*left).is_none()));
         let picky = self.set_of(node).picky || self.set_of(parent).picky;
         if picky || wanted != before {
             let subtree = self.tree.subtree(node).into_iter();

@@ -19,6 +19,10 @@ pub struct Inode {
     pub open: bool,
     /// It was closed where a watch is, and not renamed itself since; or it came to where one is with its directory.
     pub closed: bool,
+    /// It is a directory that has come since the daemon last rested: a scan tells what is in it, sooner or later.
+    fresh: bool,
+    /// Names in it that may have been told as closed: by a record, or by such a scan.
+    told: BTreeSet<String>,
 }
 
 /// What an operation has still to tell.
@@ -64,6 +68,8 @@ pub enum Op {
     Exchange(String, String),
     /// Asks the daemon to take the configuration of this number.
     Reload(usize),
+    /// Waits until the daemon has nothing left to do.
+    Rest,
 }
 
 impl Disk {
@@ -126,7 +132,7 @@ impl Disk {
     }
 
     fn make(&mut self, dir: usize, name: &str, is_dir: bool) -> usize {
-        self.inodes.push(Inode { names: is_dir.then(BTreeMap::new), ..Inode::default() });
+        self.inodes.push(Inode { names: is_dir.then(BTreeMap::new), fresh: true, ..Inode::default() });
         let inode = self.inodes.len() - 1;
         self.link(dir, name, inode);
         inode
@@ -209,6 +215,11 @@ impl Disk {
         self.put(wd, Mask::IGNORED, 0, "");
     }
 
+    /// Whether something that was deleted is open.
+    pub fn has_late(&self) -> bool {
+        !self.late.is_empty()
+    }
+
     /// What was deleted and is not open any more is told of; in the end, all is. False if that was nothing.
     pub fn release(&mut self, all: bool) -> bool {
         let held = &self.held;
@@ -243,6 +254,7 @@ impl Disk {
                     }
                 };
                 self.owe(dir, Mask::CLOSE_WRITE, 0, &name);
+                self.inodes[dir].told.insert(name);
                 self.due.push_back(Due::Closed { of: file });
                 (self.inodes[file].open, self.inodes[file].closed) = (true, true);
             }
@@ -254,11 +266,12 @@ impl Disk {
                     return None;
                 }
                 self.unlink(dir, &name);
+                self.inodes[dir].told.remove(&name);
                 let mask = if self.is_dir(inode) { Mask::DELETE.with(ISDIR) } else { Mask::DELETE };
                 self.owe(dir, mask, 0, &name);
                 self.due.push_back(Due::Gone { of: inode });
             }
-            Op::Reload(_) => {}
+            Op::Reload(_) | Op::Rest => {}
             Op::Rename(from, to) => self.rename((from, to), split(from), split(to), false)?,
             Op::Exchange(from, to) => self.rename((from, to), split(from), split(to), true)?,
         }
@@ -285,12 +298,21 @@ impl Disk {
                 return None;
             }
         }
-        self.carry(inode, from, to);
-        target.into_iter().filter(|_| exchange).for_each(|target| self.carry(target, to, from));
+        self.carry(inode, (from, to), new_at);
+        target.into_iter().filter(|_| exchange).for_each(|target| self.carry(target, (to, from), old_at));
+        self.inodes[old_at].told.remove(&old);
+        if exchange {
+            self.inodes[new_at].told.remove(&new);
+        }
         self.unlink(old_at, &old);
         self.link(new_at, &new, inode);
         if let Some(target) = target.filter(|_| exchange) {
             self.link(old_at, &old, target);
+        }
+        for (dir, name) in [(old_at, &old), (new_at, &new)] {
+            if self.inodes[dir].fresh && self.child(dir, name).is_some() {
+                self.inodes[dir].told.insert(name.clone());
+            }
         }
         self.owe_rename((old_at, &old), (new_at, &new), inode);
         match target {
@@ -301,13 +323,34 @@ impl Disk {
         Some(())
     }
 
-    /// What is closed where a watch is, for certain.
-    fn carry(&mut self, inode: usize, from: &str, to: &str) {
+    /// What is closed where a watch is, for certain; and what may be told, for a directory has come there with it, or a scan
+    /// may meet it before its rename is read.
+    fn carry(&mut self, inode: usize, (from, to): (&str, &str), into: usize) {
+        let fresh = self.inodes[into].fresh;
+        let is_new = |disk: &Disk, path: &str| disk.zone(path) != disk.zone(&path.replacen(from, to, 1));
         self.inodes[inode].closed = false;
+        self.inodes[inode].fresh |= fresh || is_new(self, from);
         for (path, inode) in self.walk(from) {
+            let is_new = is_new(self, &path);
             let new = path.replacen(from, to, 1);
-            self.inodes[inode].closed |= self.zone(&new).is_some() && self.zone(&path) != self.zone(&new);
+            self.inodes[inode].closed |= self.zone(&new).is_some() && is_new;
+            self.inodes[inode].fresh |= fresh || is_new;
+            let (dir, name) = path.rsplit_once('/').unwrap();
+            if let Some(dir) = self.find(dir).filter(|_| fresh || is_new) {
+                self.inodes[dir].told.insert(name.to_owned());
+            }
         }
+    }
+
+    /// The daemon has nothing left to do.
+    pub fn rests(&mut self) {
+        self.inodes.iter_mut().for_each(|inode| inode.fresh = false);
+    }
+
+    /// Whether what is at this path may have been told as closed.
+    pub fn may_be_told(&self, path: &str) -> bool {
+        path.rsplit_once('/')
+            .is_some_and(|(dir, name)| self.find(dir).is_some_and(|dir| self.inodes[dir].told.contains(name)))
     }
 
     fn owe_rename(&mut self, from: (usize, &str), to: (usize, &str), inode: usize) {
@@ -320,38 +363,78 @@ impl Disk {
     }
 }
 
+const TOPS: [&str; 5] = ["/s", "/s", "/s", "/t", "/out"];
+
 fn random_path(rng: &mut Rng, deep: usize) -> String {
-    let mut path = rng.choice(["/s", "/s", "/s", "/t", "/out"]).unwrap().to_owned();
+    let mut path = rng.choice(TOPS).unwrap().to_owned();
     for _ in 0..rng.usize(1..=deep) {
         path += rng.choice(["/a", "/b", "/c"]).unwrap();
     }
     path
 }
 
+/// What operations are about: any path or, in half of the seeds, mostly one that is there by then. The former meet each
+/// other on few paths, the latter are seldom refused.
+struct Paths {
+    deep: usize,
+    /// The operations so far have been done here.
+    disk: Option<Disk>,
+}
+
+impl Paths {
+    fn present(&self, rng: &mut Rng, is_dir: bool) -> Option<String> {
+        let disk = self.disk.as_ref().filter(|_| rng.u8(..) < 200)?;
+        let mut found = disk.walk(rng.choice(TOPS)?);
+        found.retain(|(_, inode)| disk.is_dir(*inode) == is_dir);
+        rng.choice(found).map(|(path, _)| path)
+    }
+
+    fn dir(&self, rng: &mut Rng) -> String {
+        self.present(rng, true).unwrap_or_else(|| random_path(rng, self.deep))
+    }
+
+    fn file(&self, rng: &mut Rng) -> String {
+        self.present(rng, false).unwrap_or_else(|| self.new_file(rng))
+    }
+
+    fn new_file(&self, rng: &mut Rng) -> String {
+        self.dir(rng) + rng.choice(["/f", "/g"]).unwrap()
+    }
+
+    fn new_dir(&self, rng: &mut Rng) -> String {
+        match self.present(rng, true) {
+            Some(above) => above + rng.choice(["/a", "/b", "/c"]).unwrap(),
+            None => random_path(rng, self.deep),
+        }
+    }
+}
+
 /// Operations with numbers of their own. Some seeds do some things often and others not at all: what many do evenly,
 /// nobody does long enough.
 pub fn random_ops(rng: &mut Rng) -> Vec<(u64, Op)> {
     let (len, deep) = (rng.usize(5..120), rng.usize(2..5));
+    let mut paths = Paths { deep, disk: rng.bool().then(|| Disk::new(usize::MAX, false)) };
     let weights = [30, 3, 15, 10, 10, 20, 8, 7, 3].map(|weight| weight * [0, 1, 1, 2, 5][rng.usize(..5)]);
-    let op = |rng: &mut Rng| {
+    let mut op = |rng: &mut Rng| {
         let mut at = rng.u32(..weights.iter().sum::<u32>().max(1));
         let chosen = weights.iter().position(|weight| {
             let here = at < *weight;
             at = at.saturating_sub(*weight);
             here
         });
-        let file = |rng: &mut Rng| random_path(rng, deep) + rng.choice(["/f", "/g"]).unwrap();
-        match chosen.unwrap_or(0) {
-            0 => Op::MakeDir(random_path(rng, deep)),
+        let op = match chosen.unwrap_or(0) {
+            0 => Op::MakeDir(paths.new_dir(rng)),
             1 => Op::Write(random_path(rng, deep)),
-            2 => Op::Write(file(rng)),
-            3 => Op::Remove(random_path(rng, deep)),
-            4 => Op::Remove(file(rng)),
-            5 => Op::Rename(random_path(rng, deep), random_path(rng, deep)),
-            6 => Op::Rename(file(rng), file(rng)),
-            7 => Op::Exchange(random_path(rng, deep), random_path(rng, deep)),
-            _ => Op::Exchange(file(rng), file(rng)),
-        }
+            2 => Op::Write(paths.new_file(rng)),
+            3 => Op::Remove(paths.dir(rng)),
+            4 => Op::Remove(paths.file(rng)),
+            5 => Op::Rename(paths.dir(rng), paths.new_dir(rng)),
+            6 => Op::Rename(paths.file(rng), paths.new_file(rng)),
+            7 => Op::Exchange(paths.dir(rng), paths.dir(rng)),
+            _ => Op::Exchange(paths.file(rng), paths.file(rng)),
+        };
+        paths.disk.iter_mut().for_each(|disk| _ = disk.perform(&op));
+        op
     };
     (0..len).map(|_| (rng.u64(..), op(rng))).collect()
 }

@@ -155,6 +155,8 @@ pub struct Reloads {
     ghosts: BTreeSet<(usize, String)>,
     /// When all that had happened had been read last.
     read_at: u64,
+    /// When each configured path came back last: what comes into it before it is met, has come with it as far as is known.
+    returned: [u64; 4],
     /// What has changed since counts as recent.
     pub since: u64,
 }
@@ -170,6 +172,7 @@ impl Reloads {
             left: Vec::new(),
             ghosts: BTreeSet::new(),
             read_at: 0,
+            returned: [0; 4],
             since: 0,
         }
     }
@@ -187,6 +190,9 @@ impl Reloads {
         let config = self.configurations[self.current].clone();
         let after = TOPS.map(|top| disk.find(top));
         let written = if let Op::Write(path) = op { disk.find(path) } else { None };
+        for watch in (0..TOPS.len()).filter(|watch| before[*watch] != after[*watch]) {
+            self.returned[watch] = now;
+        }
         let mut old = std::mem::take(&mut self.marks);
         for (path, entry, inode) in places(disk) {
             let mut mark = old.remove(&inode).unwrap_or_default();
@@ -212,9 +218,11 @@ impl Reloads {
                     let told = must && existing && !self.fresh[watch];
                     (mark.all[watch], mark.closed[watch]) = (told, told);
                 } else if itself {
-                    (mark.all[watch], mark.closed[watch]) = (must, false);
+                    // Nobody hears that a path has another directory as long as the one before is open somewhere.
+                    let told = existing || self.returned[watch] < self.read_at || !disk.has_late();
+                    (mark.all[watch], mark.closed[watch]) = (must && told, false);
                 } else if moved && was != Cover::Must {
-                    let told = must && !self.fresh[watch];
+                    let told = must && !self.fresh[watch] && (existing || self.returned[watch] < self.read_at);
                     (mark.all[watch], mark.closed[watch]) = (told, told);
                 } else if moved && !must {
                     (mark.all[watch], mark.closed[watch]) = (false, false);
@@ -306,7 +314,7 @@ impl World {
         let calm = !self.has_work() && !self.engine.watches.is_in_doubt();
         let Some(reloads) = self.reloads.as_mut().filter(|_| calm) else { return };
         reloads.fresh = [false; 4];
-        if self.disk.queue.is_empty() && !self.disk.owes() {
+        if self.disk.queue.is_empty() && !self.disk.owes() && !self.disk.has_late() {
             reloads.read_at = self.now;
         }
         let Some(to) = reloads.asked.take() else { return };

@@ -21,8 +21,15 @@ enum Miss {
     At(NodeId, Errno),
     Stranger,
 }
+
 impl World {
     pub fn scan(&mut self, steps: usize) -> bool {
+        let busy = self.scan_for_a_slice(steps);
+        self.tell_of_leaves();
+        busy
+    }
+
+    fn scan_for_a_slice(&mut self, steps: usize) -> bool {
         for step in 0..steps {
             self.point();
             if self.listing.is_some() {
@@ -136,7 +143,9 @@ impl World {
         let inode = self.way.last().unwrap().1;
         let (mask, may_narrow) = (self.engine.watches.mask(node), self.engine.watches.may_narrow(node));
         let wd = self.disk.watch(inode, mask, may_narrow);
-        match self.watched(node, wd, scan) {
+        self.point();
+        let in_sync = self.disk.queue.is_empty();
+        match self.watched(node, wd, scan, in_sync) {
             Some(node) => {
                 self.way.last_mut().unwrap().0 = node;
                 let wd = self.engine.watches.tree().wd(node);
@@ -171,13 +180,20 @@ impl World {
                 return Ok(false);
             }
         }
-        self.watched(node, wd, scan);
+        self.leaves.push((node, wd, scan));
         Ok(true)
     }
 
-    fn watched(&mut self, node: NodeId, wd: Wd, scan: Scan) -> Option<NodeId> {
+    /// What `Scanner::tell_of_leaves` does: others are told of before, and the queue is asked once.
+    fn tell_of_leaves(&mut self) {
         self.point();
         let in_sync = self.disk.queue.is_empty();
+        for (node, wd, scan) in std::mem::take(&mut self.leaves) {
+            self.watched(node, wd, scan, in_sync);
+        }
+    }
+
+    fn watched(&mut self, node: NodeId, wd: Wd, scan: Scan, in_sync: bool) -> Option<NodeId> {
         let bound = self.engine.feed(Tick(self.now), |watches, _| watches.watched(node, wd, scan, in_sync));
         let (path, wd) = (self.path(node), wd.0);
         self.story.push(format!("{scan:?} {path} node {} meets {wd}, in sync: {in_sync}, bound: {bound:?}", node.0));

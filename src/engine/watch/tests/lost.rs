@@ -2,6 +2,50 @@
 
 use super::*;
 
+/// It has come to its path unseen, and is met there before what lies above it is listed: it is new to the watch of that,
+/// too.
+#[test]
+fn a_configured_path_that_has_come_while_events_were_lost_is_new_to_all_watches() {
+    let watches = [watch("/s", 0, true, true), watch("/s/a", 1, true, true)];
+    let mut rig = Rig::unscanned(&watches);
+    rig.scan_but("/s/a", Errno::ENOENT);
+    rig.watches.mounted(&[b"/s".to_vec()]);
+    rig.record(Wd(-1), Mask::Q_OVERFLOW, 0, "");
+    let seen = rig.scan(|path| match path {
+        "/s" => &["a/"],
+        "/s/a" => &["f"],
+        _ => &[],
+    });
+    let of_both = (Mask::CREATE, "/s/a/f".to_owned(), vec![0, 1]);
+    assert!(seen.contains(&of_both), "{seen:?}");
+}
+
+/// The engine is told of it late, and it has gone meanwhile.
+#[test]
+fn what_was_watched_for_a_directory_that_is_lost_since_is_let_go() {
+    let mut rig = Rig::new(&[watch("/s", 0, true, true)], &[]);
+    rig.in_dir("/s", DIR_CREATED, "d");
+    let (node, scan) = rig.watches.next_scan().unwrap();
+    rig.in_dir("/s", Mask::DELETE.with(Mask::ISDIR), "d");
+    assert_eq!(rig.watches.watched(node, Wd(70), scan, false), None);
+    rig.let_go();
+    assert_eq!(rig.unwatched(), [Wd(70)]);
+}
+
+/// What was in it went by records that are lost; its own end is read while they are looked for.
+#[test]
+fn a_configured_path_that_goes_while_lost_events_are_looked_for_takes_its_tasks_with_it() {
+    let watches = [watch("/s", 0, true, true), watch("/s/a", 1, true, true)];
+    let mut rig = Rig::new(&watches, &[("/s", &["a/"])]);
+    let (s, a, node) = (rig.wd("/s"), rig.wd("/s/a"), rig.node("/s/a").unwrap());
+    rig.record(Wd::OVERFLOW, Mask::Q_OVERFLOW, 0, "");
+    rig.record(s, Mask::DELETE.with(Mask::ISDIR), 0, "a");
+    rig.record(a, Mask::DELETE_SELF, 0, "");
+    rig.record(a, Mask::IGNORED, 0, "");
+    rig.scan_but("/s/a", Errno::ENOENT);
+    assert_eq!(rig.watches.next_aftermath(), Some(Aftermath::Lost(node, Mask::DELETE)));
+}
+
 /// The first half of an exchange may be among what was lost.
 #[test]
 fn a_name_that_is_left_just_after_lost_events_is_in_doubt() {
