@@ -169,3 +169,6 @@ pub fn number(field: &[u8]) -> Option<i64> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -97,3 +97,6 @@ pub fn xattr_of_key(key: &[u8]) -> Option<Vec<u8>> {
     }
     Some(name)
 }
+
+#[cfg(test)]
+mod tests;

@@ -121,42 +121,46 @@ struct Writer<'w, 'r> {
 impl Writer<'_, '_> {
     fn source(&mut self, source: &Source<'_>) -> Result<(), Failure> {
         walk(source.parent, source.name, &mut |step| {
-            let is_top = |place: Place<'_>| !place.path.contains(&b'/');
-            let name =
-                |place: Place<'_>| [source.member, place.path.get(source.name.len()..).unwrap_or_default()].concat();
-            match step {
-                Step::Enter { place, dir, stat, is_mount } => {
-                    if is_top(place) {
-                        self.kept.stat = Some(*stat);
-                    }
-                    let is_left = is_mount && self.options.one_file_system && !is_top(place);
-                    return self.directory(name(place), (place, dir), is_left);
+            let (place, stat) = match &step {
+                Step::Enter { place, stat, .. } | Step::Entry { place, stat } => (*place, **stat),
+                Step::Leave { .. } => return Ok(Next::On),
+                Step::Failed { place, errno } => {
+                    self.miss(&Failure::on_path("look at", place.path, errno));
+                    return Ok(Next::On);
                 }
-                Step::Leave { .. } => {}
-                Step::Entry { place, stat } => {
-                    let stat = self.entry(name(place), place, stat)?;
-                    if is_top(place) {
-                        self.kept.stat = stat;
-                    }
-                }
-                Step::Failed { place, errno } => self.miss("look at", place, errno),
+            };
+            let below = place.path.get(source.name.len()..).unwrap_or_default();
+            let name = [source.member, below].concat();
+            if self.is_excluded(&name) || self.own.contains(&stat.id()) {
+                return Ok(Next::Past);
             }
-            Ok(Next::On)
+            let (archived, next) = match step {
+                Step::Enter { dir, is_mount, .. } => {
+                    let is_left = is_mount && self.options.one_file_system && !below.is_empty();
+                    (Some(stat), self.directory(&name, (place, dir), is_left)?)
+                }
+                Step::Entry { .. } | Step::Leave { .. } | Step::Failed { .. } => {
+                    (self.entry(name, place, &stat)?, Next::On)
+                }
+            };
+            if below.is_empty() {
+                self.kept.stat = archived;
+            }
+            Ok(next)
         })
     }
 
     /// Something that should be in the archive, and is not, or not as it is.
-    fn miss(&mut self, what: &str, place: Place<'_>, reason: impl Display) {
+    fn miss(&mut self, failure: &Failure) {
         self.kept.is_safe = false;
-        self.report.log(Level::Warning, &Failure::on_path(what, place.path, reason).to_string());
+        self.report.log(Level::Warning, &failure.to_string());
     }
 
     /// What only root may read is no loss that makes a file unsafe.
     fn tell_unread(&mut self, meta: &Meta, place: Place<'_>) {
         if !meta.unread().is_empty() {
-            let names = meta.unread().join(", ");
-            self.report
-                .log(Level::Info, &Failure::on_path("archive extended attributes of", place.path, names).to_string());
+            let failure = Failure::on_path("archive extended attributes of", place.path, meta.unread().join(", "));
+            self.report.log(Level::Info, &failure.to_string());
         }
     }
 
@@ -167,28 +171,20 @@ impl Writer<'_, '_> {
 
     fn directory(
         &mut self,
-        name: Vec<u8>,
+        name: &[u8],
         (place, dir): (Place<'_>, BorrowedFd<'_>),
         is_left: bool,
     ) -> Result<Next, Failure> {
-        if self.is_excluded(&name) {
-            return Ok(Next::Past);
-        }
         match Meta::read(dir, place.path) {
             Ok(meta) => {
                 self.tell_unread(&meta, place);
-                let member = member([&name[..], b"/"].concat(), What::Directory, meta);
-                self.begin(&member, place)?;
+                self.begin(&member([name, b"/"].concat(), What::Directory, meta), place)?;
             }
-            Err(failure) => self.miss("archive", place, failure),
+            Err(failure) => self.miss(&failure),
         }
-        if self.options.skip_caches && is_cache(dir) {
+        if let Some(tag) = self.options.skip_caches.then(|| cache_tag(dir)).flatten() {
             let path = [place.path, b"/", CACHE_TAG].concat();
-            let tag = Place { parent: dir, path: &path };
-            match fs::stat(dir, CACHE_TAG) {
-                Ok(stat) => drop(self.entry([&name[..], b"/", CACHE_TAG].concat(), tag, &stat)?),
-                Err(errno) => self.miss("look at", tag, errno),
-            }
+            self.entry([name, b"/", CACHE_TAG].concat(), Place { parent: dir, path: &path }, &tag)?;
             return Ok(Next::Past);
         }
         Ok(if is_left { Next::Past } else { Next::On })
@@ -196,44 +192,23 @@ impl Writer<'_, '_> {
 
     /// Archives what is no directory. The answer is what it was then.
     fn entry(&mut self, name: Vec<u8>, place: Place<'_>, stat: &Stat) -> Result<Option<Stat>, Failure> {
-        if self.is_excluded(&name) || self.own.contains(&stat.id()) {
+        if stat.kind == Kind::Socket {
+            self.report.log(Level::Warning, &fail(place, "it is a socket").to_string());
             return Ok(None);
         }
-        let how = match stat.kind {
-            Kind::File => Open::Read,
-            Kind::Symlink | Kind::Fifo | Kind::Character | Kind::Block => Open::Entry,
-            Kind::Socket | Kind::Directory | Kind::Unknown => {
-                self.report.log(Level::Warning, &fail(place, "it is a socket, or of no known kind").to_string());
-                return Ok(None);
-            }
-        };
-        let (file, meta) = match open(place, stat, how) {
+        let (file, meta, what) = match open(place, stat) {
             Ok(opened) => opened,
             Err(failure) => {
-                self.kept.is_safe = false;
-                self.report.log(Level::Warning, &failure.to_string());
+                self.miss(&failure);
                 return Ok(None);
             }
         };
         self.tell_unread(&meta, place);
         let stat = meta.stat;
         if let Some(first) = self.first_name(&stat) {
-            self.begin(&member(name, What::Link(first), meta), place)?;
-            return Ok(Some(stat));
+            let is_begun = self.begin(&member(name, What::Link(first), meta), place)?;
+            return Ok(is_begun.then_some(stat));
         }
-        let what = match stat.kind {
-            Kind::File => What::File(stat.size),
-            Kind::Fifo => What::Fifo,
-            Kind::Character => What::Character(stat.rdev),
-            Kind::Block => What::Block(stat.rdev),
-            Kind::Symlink | Kind::Socket | Kind::Directory | Kind::Unknown => match fs::read_link(file.as_fd(), b"") {
-                Ok(target) => What::Symlink(target),
-                Err(errno) => {
-                    self.miss("read", place, errno);
-                    return Ok(None);
-                }
-            },
-        };
         if !self.begin(&member(name.clone(), what, meta), place)? {
             return Ok(None);
         }
@@ -260,7 +235,7 @@ impl Writer<'_, '_> {
         match member.headers() {
             Some(headers) => self.output.begin(&headers).map(|()| true),
             None => {
-                self.miss("archive", place, "its name or its extended attributes are too large for an archive");
+                self.miss(&fail(place, "its name or its extended attributes are too large for an archive"));
                 Ok(false)
             }
         }
@@ -281,7 +256,7 @@ impl Writer<'_, '_> {
                 Ordering::Greater => "it became longer meanwhile; the rest is left out".to_owned(),
             },
         };
-        self.miss("archive all of", place, why);
+        self.miss(&Failure::on_path("archive all of", place.path, why));
         Ok(false)
     }
 
@@ -320,11 +295,20 @@ fn member(name: Vec<u8>, what: What, meta: Meta) -> Member {
 }
 
 /// Opens what was looked at, and nothing else.
-fn open(place: Place<'_>, stat: &Stat, how: Open) -> Result<(Fd, Meta), Failure> {
+fn open(place: Place<'_>, stat: &Stat) -> Result<(Fd, Meta, What), Failure> {
+    let how = if stat.kind == Kind::File { Open::Read } else { Open::Entry };
     let file = fs::open(place.parent, place.name(), how).map_err(|errno| fail(place, errno))?;
     let meta = Meta::read(file.as_fd(), place.path)?;
-    let is_it = (meta.stat.id(), meta.stat.kind) == (stat.id(), stat.kind);
-    if is_it { Ok((file, meta)) } else { Err(fail(place, "another one has its name now")) }
+    let what = match meta.stat.kind {
+        _ if meta.stat.id() != stat.id() => return Err(fail(place, "another one has its name now")),
+        Kind::File => What::File(meta.stat.size),
+        Kind::Symlink => What::Symlink(fs::read_link(file.as_fd(), b"").map_err(|errno| fail(place, errno))?),
+        Kind::Fifo => What::Fifo,
+        Kind::Character => What::Character(meta.stat.rdev),
+        Kind::Block => What::Block(meta.stat.rdev),
+        Kind::Socket | Kind::Directory | Kind::Unknown => return Err(fail(place, "it is of no known kind")),
+    };
+    Ok((file, meta, what))
 }
 
 fn fail(place: Place<'_>, reason: impl Display) -> Failure {
@@ -336,9 +320,10 @@ fn is_same(one: &Stat, other: &Stat) -> bool {
     look(one) == look(other)
 }
 
-fn is_cache(dir: BorrowedFd<'_>) -> bool {
-    let tag = fs::stat(dir, CACHE_TAG).ok().filter(|stat| stat.kind == Kind::File);
+/// The mark of a cache in a directory.
+fn cache_tag(dir: BorrowedFd<'_>) -> Option<Stat> {
+    let stat = fs::stat(dir, CACHE_TAG).ok().filter(|stat| stat.kind == Kind::File)?;
     let mut found = [0; CACHE_SIGNATURE.len()];
-    let read = tag.and_then(|_| copy::read_at(fs::open(dir, CACHE_TAG, Open::Read).ok()?.as_fd(), &mut found, 0).ok());
-    read.is_some() && found == CACHE_SIGNATURE
+    copy::read_at(fs::open(dir, CACHE_TAG, Open::Read).ok()?.as_fd(), &mut found, 0).ok()?;
+    (found == CACHE_SIGNATURE).then_some(stat)
 }

@@ -1,6 +1,8 @@
 //! Other programs read what we write, and we read what they write.
 
-use super::{Extracting, Facts, Scratch, compare, is_root, open, options, pack, plant, skip, survey, unpack};
+use super::{
+    Extracting, Facts, Member, Scratch, What, compare, is_root, open, options, pack, plant, skip, survey, unpack,
+};
 use crate::jobs::archive::read_through;
 use crate::sys::fs::Open;
 use std::collections::BTreeMap;
@@ -8,14 +10,20 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// Runs a program in a directory, with `{A}` as the archive; false where it is not installed. It must have nothing to complain.
-fn run(dir: &Path, archive: &Path, words: &[&str]) -> Option<Output> {
+/// Runs a program in a directory, with `{A}` as the archive; none where it is not installed.
+fn start(dir: &Path, archive: &Path, words: &[&str]) -> Option<Output> {
     let words: Vec<String> = words.iter().map(|word| word.replace("{A}", archive.to_str().unwrap())).collect();
     let output = Command::new(&words[0]).args(&words[1..]).current_dir(dir).env("LC_ALL", "C").output();
     let Ok(output) = output else {
         skip(&format!("{} is not installed", words[0]));
         return None;
     };
+    Some(output)
+}
+
+/// The same; it must have nothing to complain.
+fn run(dir: &Path, archive: &Path, words: &[&str]) -> Option<Output> {
+    let output = start(dir, archive, words)?;
     assert!(output.status.success(), "{words:?}: {output:?}");
     Some(output)
 }
@@ -71,6 +79,36 @@ fn others_read_what_we_write() {
         }
         compare(name, &found, &expected, &but);
     }
+}
+
+/// A size of more than 8 GiB and the largest ids, which have no room as digits.
+#[test]
+fn others_read_large_numbers() {
+    const SIZE: u64 = (9 << 30) + 1;
+    let scratch = Scratch::new();
+    let archive = scratch.path("a");
+    let (uid, gid) = (4_294_967_294, 2_097_152);
+    let member =
+        Member { name: b"m".to_vec(), what: What::File(SIZE), mode: 0o644, uid, gid, mtime: (0, 0), xattrs: vec![] };
+    std::fs::write(&archive, member.headers().unwrap()).unwrap();
+    for (name, list, ..) in READERS {
+        let list: Vec<String> =
+            list.iter().map(|word| word.replace("-tzf", "-tvf").replace("-tf", "-tvf").replace("tzf", "tvf")).collect();
+        let script = "import tarfile; m = tarfile.open('{A}').next(); print(f'{m.uid}/{m.gid}', m.size)";
+        let list: Vec<String> =
+            if name == "Python" { ["python3", "-c", script].map(str::to_owned).into() } else { list };
+        // It ends where its data should begin: that is told after the line.
+        let Some(output) = start(&scratch.0, &archive, &list.iter().map(String::as_str).collect::<Vec<_>>()) else {
+            continue;
+        };
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let words: Vec<&str> = text.split([' ', '/']).map(str::trim).filter(|word| !word.is_empty()).collect();
+        for number in [SIZE, uid.into(), gid.into()] {
+            assert!(words.contains(&number.to_string().as_str()), "{name}: {text}");
+        }
+    }
+    let found = read_through(open(&archive, Open::Read).as_fd(), b"A", &mut |found| assert_eq!(*found, member));
+    assert!(found.is_err());
 }
 
 /// Leaves away what a program does not read as it is written, and what it has no place for.
