@@ -2,6 +2,7 @@
 
 mod foreign;
 mod hostile;
+mod reading;
 mod writing;
 
 use super::extract::{Extracted, Options as Extracting, extract};

@@ -17,7 +17,7 @@ fn member(name: &str, what: What) -> Member {
     Member { name: name.into(), what, mode: 0o755, uid, gid, mtime: (1_000_000_000, 0), xattrs: Vec::new() }
 }
 
-fn file(name: &str, bytes: &str) -> (Member, Vec<u8>) {
+pub fn file(name: &str, bytes: &str) -> (Member, Vec<u8>) {
     (member(name, What::File(bytes.len() as u64)), bytes.into())
 }
 
@@ -34,7 +34,7 @@ fn directory(name: &str) -> (Member, Vec<u8>) {
 }
 
 /// An archive of these members, not compressed.
-fn tar(members: &[(Member, Vec<u8>)]) -> Vec<u8> {
+pub fn tar(members: &[(Member, Vec<u8>)]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (member, data) in members {
         bytes.extend(member.headers().unwrap());
@@ -289,7 +289,7 @@ fn ten_thousand_levels() {
 }
 
 /// A header of this type and size, whose content stands in `follows`.
-fn raw(kind: u8, size: u64, follows: &[u8]) -> Vec<u8> {
+pub fn raw(kind: u8, size: u64, follows: &[u8]) -> Vec<u8> {
     let mut header = tar::Header::new_gnu();
     header.set_entry_type(tar::EntryType::new(kind));
     header.as_old_mut().name[..4].copy_from_slice(b"evil");
