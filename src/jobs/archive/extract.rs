@@ -99,32 +99,28 @@ impl Extractor<'_, '_> {
         let dir_path = path.get(..path.len() - name.len()).unwrap_or_default();
         let dir_path = dir_path.strip_suffix(b"/").unwrap_or(b".");
         let target = Target { dir: dir.as_fd(), dir_path, name, patient: false };
-        match &member.what {
-            What::Directory => self.directory(target, &path, member)?,
-            What::Link(first) => self.link(target, first, member)?,
-            What::File(size) => {
-                let draft = self.begin(target, member, Draft::begin)?;
-                self.data(draft.file(), *size, member)?;
-                self.publish(draft, member)?;
+        let draft = match &member.what {
+            What::Directory => return self.directory(target, &path, member).map(|()| true),
+            What::Link(first) => return self.link(target, first, member).map(|()| true),
+            What::Other(kind) => {
+                let kind = char::from(*kind).escape_default();
+                let reason = format!("it is a sparse file, or of another kind ({kind}) that is not read");
+                return Err(fail(member, reason));
             }
-            What::Symlink(text) => {
-                let draft = self.begin(target, member, |target| Draft::link(target, text))?;
-                self.publish(draft, member)?;
-            }
-            What::Fifo => self.node(target, Kind::Fifo, (0, 0), member)?,
             What::Character(_) | What::Block(_) if !is_root() => {
                 return Err(fail(member, "devices are root's to make"));
             }
-            What::Character(device) => self.node(target, Kind::Character, *device, member)?,
-            What::Block(device) => self.node(target, Kind::Block, *device, member)?,
-            What::Other(kind) => {
-                let kind = char::from(*kind).escape_default();
-                return Err(fail(
-                    member,
-                    format_args!("it is a sparse file, or of another kind ({kind}) that is not read"),
-                ));
-            }
+            What::File(_) => Draft::begin(self.free(target, member)?)?,
+            What::Symlink(text) => Draft::link(self.free(target, member)?, text)?,
+            What::Fifo => Draft::node(self.free(target, member)?, Kind::Fifo, (0, 0))?,
+            What::Character(device) => Draft::node(self.free(target, member)?, Kind::Character, *device)?,
+            What::Block(device) => Draft::node(self.free(target, member)?, Kind::Block, *device)?,
+        };
+        if let What::File(size) = member.what {
+            self.data(draft.file(), size, member)?;
         }
+        self.dress(draft.file(), member)?;
+        draft.finish_over(if self.overwrite { Over::File } else { Over::Nothing })?;
         Ok(true)
     }
 
@@ -150,15 +146,9 @@ impl Extractor<'_, '_> {
         self.root.parent(path, Open::DirectoryNoFollow)
     }
 
-    /// Begins what is no directory, if it may be where it belongs.
-    fn begin<'t>(
-        &self,
-        target: Target<'t>,
-        member: &Member,
-        begin: impl FnOnce(Target<'t>) -> Result<Draft<'t>, Failure>,
-    ) -> Result<Draft<'t>, Failure> {
-        self.look(target, member)?;
-        begin(target)
+    /// Where what is no directory may be made.
+    fn free<'t>(&self, target: Target<'t>, member: &Member) -> Result<Target<'t>, Failure> {
+        self.look(target, member).map(|_| target)
     }
 
     /// What is in the place of a member, if the member may take it.
@@ -170,20 +160,6 @@ impl Extractor<'_, '_> {
             Ok(_) if !self.overwrite => Err(fail(member, "something has its name, which is not to be overwritten")),
             Ok(found) => Ok(Some(found)),
         }
-    }
-
-    fn over(&self) -> Over {
-        if self.overwrite { Over::File } else { Over::Nothing }
-    }
-
-    fn publish(&mut self, draft: Draft<'_>, member: &Member) -> Result<(), Failure> {
-        self.dress(draft.file(), member)?;
-        draft.finish_over(self.over())
-    }
-
-    fn node(&mut self, target: Target<'_>, kind: Kind, device: (u32, u32), member: &Member) -> Result<(), Failure> {
-        let draft = self.begin(target, member, |target| Draft::node(target, kind, device))?;
-        self.publish(draft, member)
     }
 
     /// The bytes of the member that is being read, with holes for zeros.

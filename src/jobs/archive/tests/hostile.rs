@@ -11,6 +11,7 @@ use rustix::process::Uid;
 use rustix::thread::set_thread_res_uid;
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 fn member(name: &str, what: What) -> Member {
     let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
@@ -146,6 +147,46 @@ fn nothing_is_written_through_a_link() {
             assert_eq!(found[&b"/to file"[..]]["kind"], kept, "it is replaced, not followed");
         }
     }
+}
+
+/// Somebody exchanges a directory and a link all the while.
+#[test]
+fn nothing_leads_out_for_who_is_quick() {
+    let stage = Stage::new();
+    let dir = stage.scratch.path("dir");
+    std::fs::create_dir(dir.join("d")).unwrap();
+    std::os::unix::fs::symlink("../outside", dir.join("link")).unwrap();
+    let mut members = Vec::new();
+    for n in 0..300 {
+        members.extend([file(&format!("d/{n}"), ""), directory(&format!("d/d{n}")), file(&format!("d/d{n}/f"), "")]);
+        members.extend([link(&format!("d/l{n}"), &format!("d/{n}")), symlink(&format!("d/s{n}"), "x")]);
+    }
+    std::fs::write(stage.scratch.path("archive"), tar(&members)).unwrap();
+    let before = survey(&stage.scratch.path("outside"));
+    let is_over = AtomicBool::new(false);
+    let (mut restored, mut refused) = (0, 0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let (at, exchange) = (rustix::fs::CWD, rustix::fs::RenameFlags::EXCHANGE);
+            while !is_over.load(Ordering::Relaxed) {
+                rustix::fs::renameat_with(at, dir.join("d"), at, dir.join("link"), exchange).unwrap();
+            }
+        });
+        // Until it was met both ways.
+        for _ in 0..1_000 {
+            let options = Extracting { overwrite: true, ..Extracting::default() };
+            let (done, extracted, told) = unpack(&stage.scratch.path("archive"), &dir, &options);
+            refused += told.iter().filter(|line| line.contains("a symbolic link is in the way")).count();
+            restored += extracted.restored;
+            if done != Ok(()) || restored > 100 && refused > 100 {
+                break;
+            }
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    println!("{restored} restored, {refused} refused");
+    assert!(restored > 100 && refused > 100);
+    assert_eq!(survey(&stage.scratch.path("outside")), before);
 }
 
 #[test]
