@@ -50,6 +50,9 @@ const FORBIDDEN: [(&str, bool, &str); 16] = [
     ("libc::", true, "sys alone talks to the kernel"),
 ];
 
+/// Where one of them may stand all the same: in what gives open files to code of others that knows only such streams.
+const MAY_STAND: [(&str, &str); 1] = [("sys/stream.rs", "std::io")];
+
 /// A source file without tests.
 struct Source {
     /// Below src, with slashes.
@@ -198,7 +201,8 @@ fn forbidden_words_stand_nowhere() {
     for source in &sources() {
         let code = code(&source.text);
         for (word, sys_may, why) in FORBIDDEN {
-            if code.contains(word) && !(sys_may && source.name.starts_with("sys/")) {
+            let may = sys_may && source.name.starts_with("sys/") || MAY_STAND.contains(&(&source.name, word));
+            if code.contains(word) && !may {
                 wrong.push(format!("{}: {word}: {why}", source.name));
             }
         }

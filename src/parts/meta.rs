@@ -41,7 +41,17 @@ const SETUID: u32 = 0o4000;
 const SETGID: u32 = 0o2000;
 
 impl Meta {
-    /// Reads it. A place (O_PATH) has no extended attributes.
+    /// What is to be set on a file, as something else than a file tells it.
+    pub fn new(stat: Stat, xattrs: Vec<(Vec<u8>, Vec<u8>)>) -> Meta {
+        Meta { stat, xattrs, unread: Lost::new() }
+    }
+
+    /// The extended attributes that we may not read.
+    pub fn unread(&self) -> &[String] {
+        &self.unread
+    }
+
+    /// Reads it. `file` may be a place (O_PATH), and a link's own.
     pub fn read(file: BorrowedFd<'_>, path: &[u8]) -> Result<Meta, Failure> {
         let fail = |errno| Failure::on_path("read the attributes of", path, errno);
         let stat = fs::stat(file, b"").map_err(fail)?;

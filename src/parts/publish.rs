@@ -86,6 +86,14 @@ impl<'a> Draft<'a> {
         })
     }
 
+    /// A FIFO or a device of this number, which only we may open (and of devices only root).
+    pub fn node(target: Target<'a>, kind: Kind, device: (u32, u32)) -> Result<Draft<'a>, Failure> {
+        Draft::make(target, kind, |temporary| {
+            change::make_node(target.dir, temporary, kind, device)?;
+            fs::open(target.dir, temporary, Open::Entry)
+        })
+    }
+
     fn make(target: Target<'a>, kind: Kind, make: impl Fn(&[u8]) -> Result<Fd, Errno>) -> Result<Draft<'a>, Failure> {
         let temporary = temporary_name(target.name);
         let fail = |errno| target.failure(errno);
@@ -119,7 +127,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// What to write to, or to make entries in; of a link, its place.
+    /// What to write to, or to make entries in; of a link, a FIFO or a device, its place.
     pub fn file(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
@@ -135,12 +143,10 @@ impl<'a> Draft<'a> {
     pub fn finish_over(mut self, over: Over) -> Result<(), Failure> {
         let Target { dir, name, .. } = self.target;
         let synced = match self.kind {
-            // A place cannot be synced: a link is what its directory says.
-            Kind::Symlink => Ok(()),
+            // A place cannot be synced: it is what its directory says.
+            Kind::Symlink | Kind::Fifo | Kind::Socket | Kind::Character | Kind::Block | Kind::Unknown => Ok(()),
             Kind::Directory => change::sync_names(self.file()),
-            Kind::File | Kind::Fifo | Kind::Socket | Kind::Character | Kind::Block | Kind::Unknown => {
-                change::sync(self.file())
-            }
+            Kind::File => change::sync(self.file()),
         };
         let named = synced.and_then(|()| rename((dir, &self.temporary), (dir, name), over));
         let left = named.map_err(|errno| self.target.failure(errno))?;

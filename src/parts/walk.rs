@@ -34,7 +34,6 @@ pub enum Step<'a> {
     Enter {
         /// Where it stands.
         place: Place<'a>,
-        #[cfg_attr(not(test), expect(dead_code, reason = "used by archives, which come next"))]
         /// It, open to be listed.
         dir: BorrowedFd<'a>,
         /// What it is.

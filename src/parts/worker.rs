@@ -126,6 +126,15 @@ impl Report {
     }
 }
 
+#[cfg(test)]
+impl Report {
+    /// One for a test, which hears it at the socket's other end.
+    pub fn pair() -> (Report, Fd) {
+        let (ours, theirs) = socket::pair().unwrap_or_else(|errno| std::process::exit(errno.0));
+        (Report { line: Arc::new(Line { socket: theirs, task: AtomicU64::new(0) }), told: None }, ours)
+    }
+}
+
 /// If this process was started as a worker, it does by `run` what it is told, until nobody tells it more; the answer is its
 /// exit status then. `run` gets a kind of work and the bytes of its values, and gives the path of what it made, or in words
 /// why it failed, on one line without control characters.

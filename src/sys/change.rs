@@ -1,8 +1,8 @@
 //! Changing directories and files by descriptor: openat(2) that creates, renameat(2), linkat(2), symlinkat(2), unlinkat(2),
-//! mkdirat(2), fchownat(2), fchmod(2), utimensat(2), ftruncate(2), fsync(2).
+//! mkdirat(2), mknodat(2), fchownat(2), fchmod(2), utimensat(2), ftruncate(2), fsync(2).
 
 use super::clock::Timespec64;
-use super::fs::{Time, terminated};
+use super::fs::{Kind, Time, proc_path, terminated};
 use super::{Errno, Fd, gate};
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
@@ -112,6 +112,22 @@ pub fn make_dir(at: BorrowedFd<'_>, path: &[u8], mode: u32) -> Result<(), Errno>
         .map(drop)
 }
 
+/// Makes a FIFO or, as root, a device of this number; only its owner may open it. EINVAL for other kinds.
+pub fn make_node(at: BorrowedFd<'_>, path: &[u8], kind: Kind, device: (u32, u32)) -> Result<(), Errno> {
+    let kind = match kind {
+        Kind::Fifo => libc::S_IFIFO,
+        Kind::Character => libc::S_IFCHR,
+        Kind::Block => libc::S_IFBLK,
+        Kind::File | Kind::Directory | Kind::Symlink | Kind::Socket | Kind::Unknown => return Err(Errno::EINVAL),
+    };
+    let device = libc::makedev(device.0, device.1);
+    terminated(path, |path| {
+        // SAFETY: a live NUL-terminated string.
+        gate::call("mknodat", || unsafe { libc::mknodat(at.as_raw_fd(), path.as_ptr(), kind | 0o600, device) })
+    })
+    .map(drop)
+}
+
 /// A user and a group that something is to belong to; what is not given stays as it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Owner {
@@ -156,11 +172,6 @@ fn fchmodat2(file: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
         libc::syscall(SYS_FCHMODAT2, file.as_raw_fd(), c"".as_ptr(), mode, libc::AT_EMPTY_PATH)
     })
     .map(drop)
-}
-
-/// A path that leads to an open file, or to the place that it is, in calls that take no place.
-fn proc_path(file: BorrowedFd<'_>) -> Vec<u8> {
-    format!("/proc/self/fd/{}", file.as_raw_fd()).into_bytes()
 }
 
 /// Sets when it was read and when it was written to. `file` may be a place (O_PATH), and a link's own.

@@ -1,5 +1,5 @@
 //! A file's bytes into another one, at the same place in both: ioctl(2) FICLONE, copy_file_range(2), pread(2), pwrite(2),
-//! and where its holes are (lseek(2)).
+//! where its holes are (lseek(2)), and what of it is in memory (posix_fadvise(2)).
 
 use super::{Errno, gate};
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -62,6 +62,12 @@ pub fn next_data(file: BorrowedFd<'_>, from: u64) -> Result<Option<u64>, Errno> 
 /// Where the next hole begins, from a place before the end on; there is one at the end of every file.
 pub fn next_hole(file: BorrowedFd<'_>, from: u64) -> Result<u64, Errno> {
     seek(file, from, libc::SEEK_HOLE)
+}
+
+/// Drops what of a file is in memory, once it is on disk: the next read comes from there (posix_fadvise(2)).
+pub fn forget(file: BorrowedFd<'_>) -> Result<(), Errno> {
+    // SAFETY: takes numbers only.
+    gate::direct("fadvise64", || unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) })
 }
 
 fn seek(file: BorrowedFd<'_>, from: u64, what: libc::c_int) -> Result<u64, Errno> {

@@ -170,7 +170,6 @@ pub struct Stat {
     pub gid: u32,
     /// Device number of the file system, as statx splits it.
     pub dev: (u32, u32),
-    #[cfg_attr(not(test), expect(dead_code, reason = "used by archives, which come next"))]
     /// Of a device file, the device that it stands for.
     pub rdev: (u32, u32),
     /// Whether something is mounted there, where the kernel tells (5.8).
@@ -315,6 +314,11 @@ pub(super) fn kind_of_mode(mode: u32) -> Kind {
         libc::S_IFBLK => Kind::Block,
         _ => Kind::Unknown,
     }
+}
+
+/// A path that leads to an open file, or to the place that it is, in calls that take no place.
+pub(super) fn proc_path(file: BorrowedFd<'_>) -> Vec<u8> {
+    format!("/proc/self/fd/{}", file.as_raw_fd()).into_bytes()
 }
 
 /// Calls `f` with a path as the kernel takes it; one with a NUL inside names no file. Single names, which are most, need no

@@ -22,6 +22,7 @@ pub mod random;
 pub mod signal;
 pub mod socket;
 pub mod spawn;
+pub mod stream;
 pub mod timer;
 pub mod xattr;
 

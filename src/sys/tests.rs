@@ -237,5 +237,49 @@ fn extended_attributes_are_kept() {
     );
     xattr::remove(file, b"user.any").unwrap();
     assert_eq!(xattr::get(file, b"user.any"), Err(Errno::ENODATA));
-    assert_eq!(xattr::list(open(&dir.path().join("file"), Open::Entry).as_fd()), Err(Errno::EBADF));
+}
+
+/// By a place (O_PATH): of a file, and of a link, which is not followed.
+#[test]
+fn a_place_has_extended_attributes() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("file"), "").unwrap();
+    symlink("file", dir.path().join("link")).unwrap();
+    let file = open(&dir.path().join("file"), Open::Entry);
+    if xattr::set(file.as_fd(), b"user.any", b"value") == Err(Errno::ENOTSUP) {
+        return skip("no file system with extended attributes below the directory for temporary files");
+    }
+    assert_eq!(xattr::get(open(&dir.path().join("file"), Open::Read).as_fd(), b"user.any"), Ok(b"value".to_vec()));
+    assert_eq!(xattr::get(file.as_fd(), b"user.any"), Ok(b"value".to_vec()));
+    let link = open(&dir.path().join("link"), Open::Entry);
+    assert_eq!(xattr::get(link.as_fd(), b"user.any"), Err(Errno::ENODATA));
+    if process::effective_uid() == 0 {
+        xattr::set(link.as_fd(), b"trusted.any", b"of the link").unwrap();
+        assert_eq!(xattr::get(link.as_fd(), b"trusted.any"), Ok(b"of the link".to_vec()));
+        assert_eq!(xattr::get(file.as_fd(), b"trusted.any"), Err(Errno::ENODATA));
+        xattr::remove(link.as_fd(), b"trusted.any").unwrap();
+    }
+    assert!(!xattr::list(link.as_fd()).unwrap().iter().any(|name| name.ends_with(b".any")));
+    assert!(xattr::list(file.as_fd()).unwrap().contains(&b"user.any".to_vec()));
+    xattr::remove(file.as_fd(), b"user.any").unwrap();
+    assert_eq!(xattr::get(file.as_fd(), b"user.any"), Err(Errno::ENODATA));
+}
+
+#[test]
+fn nodes_are_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = open(dir.path(), Open::Place);
+    change::make_node(at.as_fd(), b"fifo", Kind::Fifo, (0, 0)).unwrap();
+    let fifo = fs::stat(at.as_fd(), b"fifo").unwrap();
+    assert_eq!((fifo.kind, fifo.mode), (Kind::Fifo, 0o600));
+    assert_eq!(change::make_node(at.as_fd(), b"fifo", Kind::Fifo, (0, 0)), Err(Errno::EEXIST));
+    assert_eq!(change::make_node(at.as_fd(), b"file", Kind::File, (0, 0)), Err(Errno::EINVAL));
+    for (name, kind, device) in [(&b"char"[..], Kind::Character, (1, 3)), (b"block", Kind::Block, (259, 70_000))] {
+        match change::make_node(at.as_fd(), name, kind, device) {
+            Err(Errno::EPERM) => return skip("devices may not be made"),
+            made => made.unwrap(),
+        }
+        let found = fs::stat(at.as_fd(), name).unwrap();
+        assert_eq!((found.kind, found.rdev, found.mode), (kind, device, 0o600));
+    }
 }

@@ -1,0 +1,299 @@
+//! What is written, and what is told of what could not be.
+
+use super::{
+    BLOCK_OF_ZEROS, Extracting, Member, Over, Scratch, What, is_root, open, options, pack, plant, skip, survey, unpack,
+};
+use crate::jobs::archive::output::{self, Output};
+use crate::jobs::archive::read_through;
+use crate::jobs::archive::write::Options;
+use crate::parts::glob::Glob;
+use crate::parts::publish::Target;
+use crate::sys::change;
+use crate::sys::fs::{Kind, Open};
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+use rustix::thread::{UnshareFlags, unshare_unsafe};
+use std::fs::{create_dir, read, write};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The names in an archive, in its order.
+fn members(archive: &Path) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut show = |member: &Member| names.push(String::from_utf8_lossy(&member.name).into_owned());
+    read_through(open(archive, Open::Read).as_fd(), b"A", &mut show).unwrap();
+    names
+}
+
+#[test]
+fn the_same_tree_gives_the_same_bytes() {
+    let scratch = Scratch::new();
+    let (from, to) = (scratch.dir("from"), scratch.dir("to"));
+    plant(&from);
+    for (dir, archive) in [(&from, "1"), (&from, "2"), (&to, "3")] {
+        if dir == &to {
+            // Other inodes, other times of change and of reading.
+            unpack(&scratch.path("1"), &to, &Extracting::default()).0.unwrap();
+        }
+        if dir == &from || is_root() {
+            pack(dir, &["tree"], &scratch.path(archive), &options()).0.unwrap();
+            assert!(read(scratch.path("1")).unwrap() == read(scratch.path(archive)).unwrap(), "{archive}");
+        }
+    }
+    // File systems list them as they like.
+    let mut show = |member: &Member| assert!(member.xattrs.is_sorted(), "{:?}", member.xattrs);
+    read_through(open(&scratch.path("1"), Open::Read).as_fd(), b"A", &mut show).unwrap();
+    // Whoever looks into it finds no time and no name in gzip's header.
+    assert_eq!(read(scratch.path("1")).unwrap()[..9], [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0]);
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(scratch.path("1")).unwrap().permissions());
+    assert_eq!(mode & 0o7777, 0o640);
+}
+
+#[test]
+fn what_is_not_wanted_is_left_out() {
+    let scratch = Scratch::new();
+    let tree = scratch.dir("tree");
+    for dir in ["cache", "false cache", "cache/sub", "skipped", "kept", "kept/skipped too"] {
+        create_dir(tree.join(dir)).unwrap();
+        write(tree.join(dir).join("file"), dir).unwrap();
+        write(tree.join(dir).join("file.tmp"), dir).unwrap();
+    }
+    write(tree.join("cache/CACHEDIR.TAG"), "Signature: 8a477f597d28d172789f06886806bc55\n# more").unwrap();
+    write(tree.join("false cache/CACHEDIR.TAG"), "Signature: of something else, which is no signature").unwrap();
+    let _socket = UnixListener::bind(tree.join("socket")).unwrap();
+    let archive = scratch.path("a.tar.gz");
+    let globs = ["*.tmp", "tree/skipped", "skipped too"];
+    let excludes = globs.map(|glob| Glob::new(glob.as_bytes()).unwrap()).into();
+    let (done, log) = pack(&scratch.0, &["tree"], &archive, &Options { excludes, skip_caches: true, ..options() });
+    assert!(done.unwrap().kept[0].is_safe);
+    assert_eq!(log, ["Warning cannot archive tree/socket: it is a socket"]);
+    let expected = [
+        "",
+        "cache/",
+        "cache/CACHEDIR.TAG",
+        "false cache/",
+        "false cache/CACHEDIR.TAG",
+        "false cache/file",
+        "kept/",
+        "kept/file",
+    ];
+    assert_eq!(members(&archive), expected.map(|name| format!("tree/{name}")));
+}
+
+/// Its draft, and what is replaced by it.
+#[test]
+fn an_archive_is_never_in_itself() {
+    let scratch = Scratch::new();
+    let tree = scratch.dir("tree");
+    write(tree.join("file"), "1").unwrap();
+    let archive = tree.join("a.tar.gz");
+    for _ in 0..2 {
+        let (done, log) = pack(&scratch.0, &["tree"], &archive, &Options { over: Over::File, ..options() });
+        assert!(done.unwrap().kept[0].is_safe);
+        assert_eq!((members(&archive), log), (["tree/", "tree/file"].map(str::to_owned).into(), vec![]));
+    }
+}
+
+#[test]
+fn each_source_is_told_of() {
+    let scratch = Scratch::new();
+    let dir = scratch.dir("dir");
+    for (name, text) in [("one", "1"), ("two", "22"), ("three", "")] {
+        write(dir.join(name), text).unwrap();
+    }
+    std::fs::hard_link(dir.join("two"), dir.join("other")).unwrap();
+    let archive = scratch.path("a.tar.gz");
+    let (done, log) = pack(&dir, &["one", "gone", "two", "other", "three"], &archive, &options());
+    let written = done.unwrap();
+    let sums = read_through(open(&archive, Open::Read).as_fd(), b"A", &mut |_| {}).unwrap();
+    assert_eq!((written.members, written.bytes), (sums.members, sums.bytes));
+    let kept = written.kept;
+    assert_eq!(kept.iter().map(|kept| kept.is_safe).collect::<Vec<_>>(), [true, false, true, true, true]);
+    let sizes: Vec<Option<u64>> = kept.iter().map(|kept| Some(kept.stat?.size)).collect();
+    assert_eq!(sizes, [Some(1), None, Some(2), Some(2), Some(0)]);
+    assert_eq!(log, ["Warning cannot look at gone: No such file or directory"]);
+    let to = scratch.dir("to");
+    unpack(&archive, &to, &Extracting::default()).0.unwrap();
+    assert_eq!(survey(&to)[&b"/two"[..]]["link"], "2 /other");
+    assert_eq!(members(&archive), ["one", "two", "other", "three"]);
+}
+
+/// A file that others change all the while: it has its size in the archive, what follows it is right, and it is told.
+#[test]
+fn a_file_that_changes_is_not_safe() {
+    const SIZE: u64 = 8 << 20;
+    for (grows, words) in [(true, "it became longer meanwhile"), (false, "it became shorter meanwhile")] {
+        let scratch = Scratch::new();
+        let dir = scratch.dir("dir");
+        write(dir.join("changes"), vec![b'x'; SIZE as usize]).unwrap();
+        write(dir.join("last"), "last").unwrap();
+        let (archive, is_over) = (scratch.path("a.tar.gz"), AtomicBool::new(false));
+        let temporary = scratch.path(std::str::from_utf8(&crate::parts::publish::temporary_name(b"a.tar.gz")).unwrap());
+        let (done, log) = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let file = std::fs::OpenOptions::new().write(true).open(dir.join("changes")).unwrap();
+                // Once its first bytes are in the archive, its size has been looked at.
+                while std::fs::metadata(&temporary).map_or(0, |found| found.len()) == 0 {
+                    if is_over.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    std::thread::yield_now();
+                }
+                file.set_len(if grows { SIZE + 1 } else { 5000 }).unwrap();
+            });
+            let done = pack(&dir, &["changes", "last"], &archive, &Options { level: 0, ..options() });
+            is_over.store(true, Ordering::Relaxed);
+            done
+        });
+        let written = done.unwrap();
+        assert_eq!(written.kept.iter().map(|kept| kept.is_safe).collect::<Vec<_>>(), [false, true], "{log:?}");
+        assert!(log.len() == 1 && log[0].contains(words), "{log:?}");
+        let to = scratch.dir("to");
+        unpack(&archive, &to, &Extracting::default()).0.unwrap();
+        assert_eq!(std::fs::metadata(to.join("changes")).unwrap().len(), SIZE);
+        assert_eq!(read(to.join("last")).unwrap(), b"last");
+    }
+}
+
+#[test]
+fn nothing_is_replaced_that_may_not_be() {
+    let scratch = Scratch::new();
+    let archive = scratch.path("a");
+    write(scratch.path("file"), "1").unwrap();
+    write(&archive, "old").unwrap();
+    let (done, _) = pack(&scratch.0, &["file"], &archive, &options());
+    let expected = format!("cannot write {}: File exists", archive.display());
+    assert_eq!((done.unwrap_err().to_string(), read(&archive).unwrap()), (expected, b"old".to_vec()));
+    pack(&scratch.0, &["file"], &archive, &Options { over: Over::File, ..options() }).0.unwrap();
+    assert_eq!(members(&archive), ["file"]);
+}
+
+/// What reads back from disk is not what was written.
+#[test]
+fn a_damaged_draft_gets_no_name() {
+    for damage in 0..4 {
+        let scratch = Scratch::new();
+        let dir = open(&scratch.0, Open::Directory);
+        let dir_path = scratch.0.as_os_str().as_bytes();
+        write(scratch.path("a"), "old").unwrap();
+        let target = Target { dir: dir.as_fd(), dir_path, name: b"a", patient: false };
+        let (draft, own) = output::begin(target, Over::File).unwrap();
+        assert_eq!(own.len(), 2);
+        let mut output = Output::new(&draft, target, 6);
+        let member = Member {
+            name: b"m".to_vec(),
+            what: What::File(512),
+            mode: 0,
+            uid: 0,
+            gid: 0,
+            mtime: (0, 0),
+            xattrs: vec![],
+        };
+        output.begin(&member.headers().unwrap()).unwrap();
+        output.write(&BLOCK_OF_ZEROS).unwrap();
+        let mut sums = output.end().unwrap();
+        let temporary = scratch.path(std::str::from_utf8(&crate::parts::publish::temporary_name(b"a")).unwrap());
+        let mut bytes = read(&temporary).unwrap();
+        match damage {
+            0 => {}
+            1 => sums.crc ^= 1,
+            2 => bytes[20] ^= 1,
+            _ => bytes.truncate(bytes.len() - 1),
+        }
+        write(&temporary, bytes).unwrap();
+        let done = output::publish(draft, target, sums, 0o600, Over::File);
+        assert_eq!(done.is_ok(), damage == 0, "{damage}: {done:?}");
+        assert_eq!(read(scratch.path("a")).unwrap() == b"old", damage != 0);
+        assert!(!temporary.exists());
+    }
+}
+
+/// Calls `f` where file systems may be mounted, if they may.
+fn where_mounts_are_ours(f: impl FnOnce() + Send) {
+    let in_namespace = || {
+        #[expect(unsafe_code, reason = "a mount namespace of the thread's own")]
+        // SAFETY: it would matter for descriptors that are shared no more; these flags leave them shared.
+        let made = unsafe { unshare_unsafe(UnshareFlags::NEWNS | UnshareFlags::FS) };
+        let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+        if made.is_ok() && mount_change("/", private).is_ok() { f() } else { skip("no file system can be mounted") }
+    };
+    std::thread::scope(|scope| scope.spawn(in_namespace).join()).unwrap();
+}
+
+fn mount_memory(dir: &Path, options: &std::ffi::CStr) {
+    mount("tmpfs", dir, "tmpfs", MountFlags::empty(), Some(options)).unwrap();
+}
+
+#[test]
+fn one_file_system_ends_at_a_mount() {
+    let scratch = Scratch::new();
+    let tree = scratch.dir("tree");
+    create_dir(tree.join("mounted")).unwrap();
+    create_dir(tree.join("top")).unwrap();
+    where_mounts_are_ours(|| {
+        for dir in ["mounted", "top"] {
+            mount_memory(&tree.join(dir), c"size=64k");
+            write(tree.join(dir).join("file"), "1").unwrap();
+        }
+        for one_file_system in [false, true] {
+            let archive = scratch.path(if one_file_system { "one" } else { "all" });
+            pack(&tree, &["top", "mounted"], &archive, &Options { one_file_system, ..options() }).0.unwrap();
+            assert_eq!(
+                members(&archive),
+                ["top/", "top/file", "mounted/", "mounted/file"],
+                "what is asked for by name"
+            );
+            let archive = scratch.path(if one_file_system { "one tree" } else { "whole tree" });
+            pack(&scratch.0, &["tree"], &archive, &Options { one_file_system, ..options() }).0.unwrap();
+            let expected: &[&str] = if one_file_system {
+                &["tree/", "tree/mounted/", "tree/top/"]
+            } else {
+                &["tree/", "tree/mounted/", "tree/mounted/file", "tree/top/", "tree/top/file"]
+            };
+            assert_eq!(members(&archive), expected);
+        }
+    });
+}
+
+#[test]
+fn a_full_disk_leaves_the_old_archive() {
+    let scratch = Scratch::new();
+    let full = scratch.dir("full");
+    write(scratch.path("large"), vec![b'x'; 200_000]).unwrap();
+    where_mounts_are_ours(|| {
+        mount_memory(&full, c"size=64k");
+        let archive = full.join("a");
+        write(&archive, "old").unwrap();
+        let (done, _) = pack(&scratch.0, &["large"], &archive, &Options { level: 0, over: Over::File, ..options() });
+        let expected = format!("cannot write {}: No space left on device", archive.display());
+        assert_eq!(done.unwrap_err().to_string(), expected);
+        assert_eq!((read(&archive).unwrap(), std::fs::read_dir(&full).unwrap().count()), (b"old".to_vec(), 1));
+        // And what is restored there: it is told, and the rest goes on.
+        let archive = scratch.path("large.tar");
+        pack(&scratch.0, &["large", "full"], &archive, &options()).0.unwrap();
+        let (done, _, told) = unpack(&archive, &full, &Extracting::default());
+        assert_eq!((done, told), (Ok(()), vec!["cannot restore large: No space left on device".to_owned()]));
+        assert_eq!(read(full.join("full/a")).unwrap(), b"old");
+    });
+}
+
+/// A path that no system call takes, and more levels than a process has descriptors.
+#[test]
+fn a_deep_tree_is_archived_and_restored() {
+    let scratch = Scratch::in_memory();
+    let (from, to) = (scratch.dir("from"), scratch.dir("to"));
+    let mut dir = open(&from, Open::Place);
+    for _ in 0..1_200 {
+        change::make_dir(dir.as_fd(), b"level", 0o755).unwrap();
+        dir = crate::sys::fs::open(dir.as_fd(), b"level", Open::Place).unwrap();
+    }
+    change::make_node(dir.as_fd(), b"fifo", Kind::Fifo, (0, 0)).unwrap();
+    let archive = scratch.path("a");
+    pack(&from, &["level"], &archive, &options()).0.unwrap();
+    assert_eq!(members(&archive).last().unwrap(), &format!("{}fifo", "level/".repeat(1_200)));
+    let (done, _, told) = unpack(&archive, &to, &Extracting::default());
+    assert_eq!((done, told), (Ok(()), vec![]));
+    super::compare("deep", &survey(&to), &survey(&from), &[]);
+}
