@@ -22,6 +22,7 @@ mod daemon;
 mod engine;
 mod jobs;
 mod parts;
+mod sources;
 mod sys;
 
 pub use jobs::own::{Job, Task};
@@ -45,7 +46,7 @@ pub struct Program {
 pub fn init(jobs: &[(&str, &dyn Job)]) -> Program {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let words: Vec<&OsStr> = arguments.iter().map(OsString::as_os_str).collect();
-    if let Some(status) = worker::serve(&words, |kind, value, report| jobs::run(jobs, kind, value, report)) {
+    if let Some(status) = worker::serve(&words, |kind, value, report| sources::run(jobs, kind, value, report)) {
         exit(status);
     }
     if let Some(wrong) = jobs::command::trampoline::jump(&words) {

@@ -136,6 +136,7 @@ impl Subject {
     fn describe(&self, scheduler: &Scheduler, text: &mut String) {
         let _ = match &scheduler.work {
             Work::Files => self.describe_rules(scheduler, text),
+            Work::Source(_) => writeln!(text, "        looks whether there is enough to collect"),
             Work::Own(name) => writeln!(text, "        job = {name}"),
             Work::Command(command) => self.describe_command(command, &scheduler.name, text),
         };

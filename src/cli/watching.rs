@@ -2,7 +2,7 @@
 
 use super::daemon::{environment, failed, local_log};
 use super::{USAGE, Usage, out, shown};
-use crate::config::Draft;
+use crate::config::{Draft, Refused};
 use crate::daemon::{self, End, Wishes};
 use crate::engine::watch::events;
 use crate::parts::diag::Failure;
@@ -110,12 +110,15 @@ fn literal(path: &[u8]) -> Vec<u8> {
     path.iter().flat_map(|byte| [b'\\', *byte].into_iter().skip(usize::from(!glob::SPECIAL.contains(byte)))).collect()
 }
 
+/// What the command line says is no configuration.
+pub fn refused(refused: Refused) -> ExitCode {
+    out::complain(&refused.complaints.concat());
+    ExitCode::from(USAGE)
+}
+
 /// Runs the loop on a draft, until Ctrl-C at the latest.
 pub fn serve(draft: Draft, wishes: Wishes) -> Result<End, ExitCode> {
-    let loaded = draft.load().map_err(|refused| {
-        out::complain(&refused.complaints.concat());
-        ExitCode::from(USAGE)
-    })?;
+    let loaded = draft.load().map_err(refused)?;
     out::complain(&loaded.warnings.concat());
     fd::cloexec_inherited();
     let signals = signal::hangup_is_ignored().and_then(|ignored| Signals::new(!ignored));

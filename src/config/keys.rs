@@ -17,11 +17,13 @@ pub enum Kind {
     EventMap,
     /// `[watch NAME]`.
     Watch,
+    /// `[collector NAME]`.
+    Collector,
 }
 
 /// A kind's word and keys; a key that may stand several times ends with `*`, one that goes on with a name with `.`.
 /// The keys of an event map are event names, read elsewhere.
-pub const SECTIONS: [(Kind, &str, &[&str]); 5] = [
+pub const SECTIONS: [(Kind, &str, &[&str]); 6] = [
     (
         Kind::Daemon,
         "daemon",
@@ -79,6 +81,7 @@ pub const SECTIONS: [(Kind, &str, &[&str]); 5] = [
     ),
     (Kind::EventMap, "event_map", &[]),
     (Kind::Watch, "watch", &["auto_add", "event_map", "exclude*", "existing", "path*", "rec"]),
+    (Kind::Collector, "collector", &["base_dir", "keep", "level", "max_age", "on_failure", "then", "threshold"]),
 ];
 
 /// What stands where a scheduler's name could, and so cannot be one.
@@ -101,7 +104,7 @@ pub fn kind_of(section: &Section, complaints: &mut Vec<Diagnostic>) -> Option<Ki
         (Kind::Daemon, _) => {
             complaints.push(Diagnostic::error(section.span.clone(), "[daemon] has no name"));
         }
-        (Kind::Rule | Kind::Scheduler | Kind::EventMap | Kind::Watch, name) if !is_name(name) => {
+        (Kind::Rule | Kind::Scheduler | Kind::EventMap | Kind::Watch | Kind::Collector, name) if !is_name(name) => {
             let complaint = Diagnostic::error(section.span.clone(), format!("[{word}] needs a name"));
             complaints.push(complaint.help(format!("write [{word} NAME]; a name has letters, digits, _, - and .")));
         }
@@ -109,7 +112,7 @@ pub fn kind_of(section: &Section, complaints: &mut Vec<Diagnostic>) -> Option<Ki
             complaints
                 .push(Diagnostic::error(section.span.clone(), format!("\"{name}\" cannot be a scheduler's name")));
         }
-        (Kind::Rule | Kind::Scheduler | Kind::EventMap | Kind::Watch, _) => {}
+        (Kind::Rule | Kind::Scheduler | Kind::EventMap | Kind::Watch | Kind::Collector, _) => {}
     }
     Some(*kind)
 }

@@ -114,6 +114,10 @@ impl Daemon {
                 Some(begun) => begun,
                 None => return,
             },
+            Work::Source(call) => {
+                let date = self.log.zone().civil(clock::wall_now()).compact();
+                self.employ(&about, call.kind, &[date.as_bytes(), b"\0", &call.value].concat())
+            }
             Work::Own(job) => self.employ(&about, own::KIND, &workers::own_call(job, &scheduler.name, &about)),
         };
         match begun {
@@ -287,6 +291,9 @@ impl Daemon {
         }
         self.say_under(level, scheduler, about, format_args!("{words}"));
         self.engine.finished(self.now, task, outcome);
+        if matches!(scheduler.work, Work::Source(_)) {
+            self.source_has_worked(task, result);
+        }
     }
 
     /// A task's job is to end: there is a newer event, and its scheduler restarts.

@@ -16,6 +16,7 @@ mod saved;
 mod say;
 mod scan;
 mod shutdown;
+mod sources;
 mod status;
 
 pub use presence::{PID_FILE, Wishes};
@@ -167,6 +168,7 @@ impl Daemon {
         })?;
         let timer = BootTimer::new().map_err(|errno| Failure::of("make a timer", errno))?;
         fs::chdir_root().map_err(|errno| Failure::on_path("enter", b"/", errno))?;
+        sources::prepare(&config);
         let (rules, now) = (config.rules(), clock::boot_now());
         let printer = presence.wishes.printer.take();
         let printed = printer.as_ref().map(Printer::events).unwrap_or_default();
@@ -239,6 +241,7 @@ impl Daemon {
         self.reload_if_asked();
         if !self.ready && !self.has_work() && !self.engine.watches.is_in_doubt() {
             self.take_up_saved();
+            self.begin_sources();
             self.is_ready();
             // What was saved may be due.
             self.run_tasks();

@@ -30,8 +30,10 @@ pub struct Wishes {
     pub notify_socket: Option<Vec<u8>>,
     /// Where commands run, if not in `/`.
     pub dir: Option<Fd>,
-    /// It ends with the first command.
+    /// It ends with the first command, or the first result of a source.
     pub once: bool,
+    /// The line that is printed for each result of a source.
+    pub announce: Option<&'static [u8]>,
     /// Events are printed.
     pub printer: Option<Printer>,
 }

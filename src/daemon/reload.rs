@@ -3,7 +3,7 @@
 
 use super::moment::Moment;
 use super::shutdown::Phase;
-use super::{Daemon, permitted};
+use super::{Daemon, permitted, sources};
 use crate::config::{self, Config, Refused};
 use crate::engine::task::SchedulerId;
 use crate::parts::log::Level;
@@ -53,6 +53,7 @@ impl Daemon {
     }
 
     fn take_over(&mut self, config: Config) {
+        sources::prepare(&config);
         let before = &self.config;
         let number = |old: SchedulerId| config.number_of(&before.scheduler(old)?.name);
         self.engine.reconfigure(&config.watches, config.rules(), &number, config.is_traced());

@@ -7,6 +7,7 @@ pub mod rule;
 pub mod task;
 pub mod watch;
 
+use crate::parts::duration::Millis;
 use crate::sys::clock::Tick;
 use crate::sys::inotify::Mask;
 use task::{About, Effect, Outcome, Rules, Saved, SchedulerId, TaskRef, Tasks};
@@ -86,6 +87,21 @@ impl Engine {
     /// A job that was started has ended, or could not be started.
     pub fn finished(&mut self, now: Tick, task: TaskRef, outcome: Outcome<'_>) {
         self.tasks.finished(now, self.watches.tree_mut(), task, outcome);
+    }
+
+    /// A job that runs has something to do again at that time.
+    pub fn again(&mut self, task: TaskRef, due: Tick) {
+        self.tasks.again(task, due);
+    }
+
+    /// A job has failed for a reason that will not go away at once: its task, if it is to run again, waits for so long.
+    pub fn hold(&mut self, now: Tick, task: TaskRef, pause: Millis) {
+        self.tasks.hold(now, task, pause);
+    }
+
+    /// Schedules a task that no event asks for.
+    pub fn begin(&mut self, now: Tick, scheduler: SchedulerId, about: (Mask, &[u8])) {
+        self.tasks.begin(now, self.watches.tree_mut(), scheduler, about);
     }
 
     /// From now on no task is added, and what is not due before `until` (without it, all that has not started) is kept

@@ -19,6 +19,19 @@ pub enum Work {
     Files,
     /// They call a job of this name, which the program has registered.
     Own(String),
+    /// They are a source's own: a worker does what the source wants done, whatever the event is.
+    Source(Call),
+}
+
+/// What a worker is asked to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Call {
+    /// The kind of work.
+    pub kind: &'static str,
+    /// Its values, in that kind's byte form.
+    pub value: Vec<u8>,
+    /// What it makes lies below this path.
+    pub root: Vec<u8>,
 }
 
 /// Does a job in a worker; `own` are those that the program has registered. The answer is the path of what it made.

@@ -7,6 +7,7 @@
 
 pub mod packet;
 
+use super::duration::Millis;
 use super::log::Level;
 use super::text::Escaped;
 use crate::sys::clock::{self, Tick};
@@ -123,6 +124,11 @@ impl Report {
             self.told = Some(now);
             let _ = self.line.say(&Message::Progress(Progress { done, total }));
         }
+    }
+
+    /// Has the job done again after so long, once it has ended; an event may want that sooner.
+    pub fn again(&mut self, after: Millis) {
+        let _ = self.line.say(&Message::Again(after));
     }
 }
 

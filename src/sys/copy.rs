@@ -64,6 +64,17 @@ pub fn next_hole(file: BorrowedFd<'_>, from: u64) -> Result<u64, Errno> {
     seek(file, from, libc::SEEK_HOLE)
 }
 
+/// Reads as much as there is room for, and is left in the file.
+pub fn fill(file: BorrowedFd<'_>, buffer: &mut [u8], at: u64) -> Result<usize, Errno> {
+    let mut filled = 0;
+    loop {
+        match read_at(file, buffer.get_mut(filled..).unwrap_or_default(), at + filled as u64)? {
+            0 => return Ok(filled),
+            n => filled += n,
+        }
+    }
+}
+
 /// Drops what of a file is in memory, once it is on disk: the next read comes from there (posix_fadvise(2)).
 pub fn forget(file: BorrowedFd<'_>) -> Result<(), Errno> {
     // SAFETY: takes numbers only.

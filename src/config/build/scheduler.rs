@@ -127,7 +127,7 @@ fn own(reader: &mut Reader<'_>, surroundings: &Surroundings<'_>) -> Option<Strin
 }
 
 impl Surroundings<'_> {
-    fn scheduler(&self, name: &str) -> Result<SchedulerId, String> {
+    pub(super) fn scheduler(&self, name: &str) -> Result<SchedulerId, String> {
         a_number_of("scheduler", name, self.names)
     }
 

@@ -90,7 +90,11 @@ pub(super) fn roots(chosen: &Chosen<'_>, maps: &[EventMap], watches: &[Watch]) -
             let [then, on_failure] = edges(chosen, from);
             let own = roots.get(from).cloned().unwrap_or_default();
             let made: Vec<Vec<u8>> = destinations(scheduler).filter_map(plan::root_of).collect();
-            let results = if scheduler.work == Work::Files { [made, own.clone()].concat() } else { own.clone() };
+            let results = match &scheduler.work {
+                Work::Files => [made, own.clone()].concat(),
+                Work::Source(call) => vec![call.root.clone()],
+                Work::Command(_) | Work::Own(_) => own.clone(),
+            };
             for (to, paths) in [(then, results), (on_failure, own)] {
                 if let Some(known) = to.and_then(|to| roots.get_mut(to)) {
                     known.extend(paths);

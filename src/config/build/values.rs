@@ -30,6 +30,13 @@ pub(super) fn a_count(text: &str) -> Result<usize, String> {
     number.map(usize::from).ok_or_else(|| "a number from 1 to 65535".to_owned())
 }
 
+pub(super) fn a_level_of_compression(text: &str) -> Result<u32, String> {
+    text.parse()
+        .ok()
+        .filter(|level| (1..=9).contains(level))
+        .ok_or_else(|| "a number from 1 (fast) to 9 (small)".to_owned())
+}
+
 /// One of some words.
 pub(super) fn one_of<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
     let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();

@@ -141,6 +141,7 @@ impl Daemon {
                 Heard::Said(task, message) if task == child.about.id => match message {
                     Message::Log(level, text) => self.say_of_child(level, child, format_args!("{text}")),
                     Message::Progress(so_far) => *progress = so_far,
+                    Message::Again(after) => self.engine.again(child.task, after.after(self.now)),
                     Message::Done => return Some(Ok(None)),
                     Message::Made(path) => return Some(Ok(Some(path.to_vec()))),
                     Message::Failed(why) => return Some(Err(why.to_owned())),

@@ -63,6 +63,22 @@ impl Tasks {
         self.put(now, tree, to, &cause, delay.after(now).0);
     }
 
+    /// The job of a task that runs has something to do again at that time: it runs once more, unless an event wants that sooner.
+    pub fn again(&mut self, task: TaskRef, due: Tick) {
+        if let State::Running { again_at } = self.slab.state(task.0) {
+            let again_at = again_at.map_or(due.0, |sooner| sooner.min(due.0));
+            self.slab.set_state(task.0, State::Running { again_at: Some(again_at) });
+        }
+    }
+
+    /// Schedules a task that no event asks for: what its scheduler does, it begins by itself.
+    pub fn begin(&mut self, now: Tick, tree: &mut Tree, scheduler: SchedulerId, (mask, path): (Mask, &[u8])) {
+        if let Some((dir, name)) = place(tree, path) {
+            let cause = Cause { mask, dir, name, source: None, from_scan: true };
+            self.put(now, tree, scheduler, &cause, now.0);
+        }
+    }
+
     /// Takes a saved task up again. If events of this run have asked for the same since, they know better; what a first
     /// scan has found does not.
     pub fn restore(&mut self, now: Tick, tree: &mut Tree, saved: &Saved) {

@@ -4,8 +4,8 @@
 //! asked for again so many times in a row, each time after a short run, is held back: longer and longer, so that the
 //! machine has rest and nothing is lost, for what is not its own doing is acted on too, only later.
 
-use super::slab::Task;
-use super::{Tasks, What};
+use super::slab::{State, Task};
+use super::{TaskRef, Tasks, What};
 use crate::engine::watch::Tree;
 use crate::parts::duration::Millis;
 use crate::sys::clock::Tick;
@@ -29,6 +29,16 @@ pub fn held_until(task: &Task, now: Tick) -> u64 {
 }
 
 impl Tasks {
+    /// A task that is delayed starts then, and not before, whatever asks for it.
+    pub fn hold(&mut self, now: Tick, task: TaskRef, pause: Millis) {
+        let State::Delayed(timer) = self.slab.state(task.0) else { return };
+        let until = now.0 + pause.0.min(PAUSES[1]);
+        self.wheel.reschedule(timer, until);
+        if let Some(task) = self.slab.get_mut(task.0) {
+            (task.in_a_row, task.mark) = (MOST_IN_A_ROW, until as u32);
+        }
+    }
+
     /// A task has run, and was asked for again meanwhile. The answer is when it may start, at the earliest.
     pub(super) fn hold_back(&mut self, now: Tick, tree: &Tree, at: u32) -> u64 {
         let delay = self.slab.get(at).and_then(|task| self.spec(task.scheduler)).map(|spec| spec.delay);

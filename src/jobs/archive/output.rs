@@ -100,8 +100,8 @@ pub fn begin(target: Target<'_>, over: Over) -> Result<(Draft<'_>, Vec<Id>), Fai
     Ok((draft, found.into_iter().chain([own.id()]).collect()))
 }
 
-/// Gives an archive that has these sums its mode and its name, if it reads back with the same.
-pub fn publish(draft: Draft<'_>, target: Target<'_>, sums: Sums, mode: u32, over: Over) -> Result<(), Failure> {
+/// Reads an archive back that has these sums, and gives it its mode.
+pub fn read_back(draft: &Draft<'_>, target: Target<'_>, sums: Sums, mode: u32) -> Result<(), Failure> {
     let fail = |errno| target.failure(errno);
     change::sync(draft.file()).map_err(fail)?;
     // What is read then comes from the disk, not from memory. It is advice, which is not taken everywhere.
@@ -112,6 +112,5 @@ pub fn publish(draft: Draft<'_>, target: Target<'_>, sums: Sums, mode: u32, over
     if !is_ours || found != sums {
         return Err(failure(target, "what was written is not what reads back").hint("the old archive, if any, stands"));
     }
-    change::set_mode(draft.file(), mode).map_err(fail)?;
-    draft.finish_over(over)
+    change::set_mode(draft.file(), mode).map_err(fail)
 }

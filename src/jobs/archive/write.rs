@@ -10,7 +10,7 @@ use crate::parts::diag::Failure;
 use crate::parts::glob::Glob;
 use crate::parts::log::Level;
 use crate::parts::meta::Meta;
-use crate::parts::publish::{Over, Target};
+use crate::parts::publish::{Draft, Over, Target};
 use crate::parts::walk::{Next, Place, Step, walk};
 use crate::parts::worker::Report;
 use crate::sys::fs::{self, Id, Kind, Open, Stat};
@@ -73,17 +73,44 @@ pub struct Written {
     pub bytes: u64,
 }
 
-/// Writes an archive. It has its name once it is on disk and was read back; after an error, what had the name before stands.
+/// An archive that is on disk and was read back, but has not got its name yet. If it is dropped, it is gone.
+pub struct Prepared<'t> {
+    draft: Draft<'t>,
+    over: Over,
+    /// What was written.
+    pub written: Written,
+}
+
+impl Prepared<'_> {
+    /// Gives it its name; after an error, what had the name before stands.
+    pub fn publish(self) -> Result<Written, Failure> {
+        self.draft.finish_over(self.over)?;
+        Ok(self.written)
+    }
+}
+
+/// Writes an archive, which gets its name by [`Prepared::publish`].
+pub fn prepare<'t>(
+    sources: &[Source<'_>],
+    target: Target<'t>,
+    options: &Options,
+    report: &mut Report,
+) -> Result<Prepared<'t>, Failure> {
+    let (draft, own) = output::begin(target, options.over)?;
+    let (kept, sums) = write_members(sources, Output::new(&draft, target, options.level), own, options, report)?;
+    output::read_back(&draft, target, sums, options.mode)?;
+    let written = Written { kept, members: sums.members, bytes: sums.bytes };
+    Ok(Prepared { draft, over: options.over, written })
+}
+
+/// Writes an archive, and gives it its name.
 pub fn write(
     sources: &[Source<'_>],
     target: Target<'_>,
     options: &Options,
     report: &mut Report,
 ) -> Result<Written, Failure> {
-    let (draft, own) = output::begin(target, options.over)?;
-    let (kept, sums) = write_members(sources, Output::new(&draft, target, options.level), own, options, report)?;
-    output::publish(draft, target, sums, options.mode, options.over)?;
-    Ok(Written { kept, members: sums.members, bytes: sums.bytes })
+    prepare(sources, target, options, report)?.publish()
 }
 
 fn write_members(
@@ -315,7 +342,8 @@ fn fail(place: Place<'_>, reason: impl Display) -> Failure {
     Failure::on_path("archive", place.path, reason)
 }
 
-fn is_same(one: &Stat, other: &Stat) -> bool {
+/// Whether it is the same file, with nothing written to it since.
+pub fn is_same(one: &Stat, other: &Stat) -> bool {
     let look = |stat: &Stat| (stat.id(), stat.size, stat.mtime, stat.ctime);
     look(one) == look(other)
 }

@@ -152,20 +152,24 @@ pub fn give_back(at: At<'_>) -> Result<Vec<Vec<u8>>, Failure> {
 /// What is in a claim's directory gets its name beside it, or if that is taken, one with a number; then the directory goes.
 fn empty(dir: BorrowedFd<'_>, at: At<'_>) -> Result<Vec<Vec<u8>>, Failure> {
     let fail = |errno| Failure::on_path("give back what is in", at.1, errno);
-    let mut names = walk::names(dir).map_err(fail)?;
-    for name in &mut names {
-        let numbered = (1..MOST_TRIES).map(|n| [&name[..], format!(".{n}").as_bytes()].concat());
-        let mut given = Err(Errno::EEXIST);
-        for free in std::iter::once(name.clone()).chain(numbered) {
-            given = publish::rename((dir, name), (at.0, &free), Over::Nothing).map(|_| free);
-            if given.as_ref().err() != Some(&Errno::EEXIST) {
-                break;
-            }
-        }
-        *name = given.map_err(fail)?;
-    }
+    let names = walk::names(dir).map_err(fail)?;
+    let given: Result<Vec<_>, _> = names.iter().map(|name| give_back_one((dir, name), at.0)).collect();
+    let given = given.map_err(fail)?;
     change::remove_dir(at.0, at.1).map_err(fail)?;
-    Ok(names)
+    Ok(given)
+}
+
+/// Renames something into a directory, where it gets a number if its name is taken; the answer is the name that it has then.
+pub fn give_back_one((dir, name): At<'_>, to: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
+    let numbered = (1..MOST_TRIES).map(|n| [name, format!(".{n}").as_bytes()].concat());
+    let mut given = Err(Errno::EEXIST);
+    for free in std::iter::once(name.to_vec()).chain(numbered) {
+        given = publish::rename((dir, name), (to, &free), Over::Nothing).map(|_| free);
+        if given.as_ref().err() != Some(&Errno::EEXIST) {
+            break;
+        }
+    }
+    given
 }
 
 fn name_for(name: &[u8]) -> Vec<u8> {

@@ -7,7 +7,7 @@ mod bytes;
 mod carry;
 pub mod claim;
 mod copy;
-mod links;
+pub mod links;
 mod look;
 pub mod plan;
 mod same;

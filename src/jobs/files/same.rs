@@ -84,7 +84,7 @@ fn have_same_bytes(one: At<'_>, other: At<'_>) -> Result<bool, Errno> {
     loop {
         let mut filled = [0; 2];
         for ((file, buffer), filled) in files.iter().zip(&mut buffers).zip(&mut filled) {
-            *filled = fill(file.as_fd(), buffer, at)?;
+            *filled = copy::fill(file.as_fd(), buffer, at)?;
         }
         let [a, b] = [0, 1].map(|n| buffers.get(n).and_then(|buffer| buffer.get(..*filled.get(n)?)));
         if a != b {
@@ -94,16 +94,5 @@ fn have_same_bytes(one: At<'_>, other: At<'_>) -> Result<bool, Errno> {
             return Ok(true);
         }
         at += filled[0] as u64;
-    }
-}
-
-/// Reads as much as there is room for, and is left in the file.
-fn fill(file: BorrowedFd<'_>, buffer: &mut [u8], at: u64) -> Result<usize, Errno> {
-    let mut filled = 0;
-    loop {
-        match copy::read_at(file, buffer.get_mut(filled..).unwrap_or_default(), at + filled as u64)? {
-            0 => return Ok(filled),
-            n => filled += n,
-        }
     }
 }

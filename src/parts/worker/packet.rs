@@ -3,6 +3,7 @@
 //! A header (kind, length, task number) and a body. Both ends are the same program on the same machine, so numbers stand
 //! as the machine has them. Whatever does not decode is refused whole.
 
+use crate::parts::duration::Millis;
 use crate::parts::log::{LEVELS, Level};
 use crate::sys::Errno;
 use std::fmt;
@@ -45,6 +46,8 @@ pub enum Message<'a> {
     Log(Level, &'a str),
     /// From the worker: so far it has come.
     Progress(Progress),
+    /// From the worker: once this job is done, the same is to be done again after so many milliseconds.
+    Again(Millis),
     /// From the worker: it is done, without a result.
     Done,
     /// From the worker: it is done, and this is the path of what it made.
@@ -63,6 +66,7 @@ impl Message<'_> {
             Message::Done => (4, Vec::new()),
             Message::Made(path) => (5, path.to_vec()),
             Message::Failed(text) => (6, text.as_bytes().to_vec()),
+            Message::Again(after) => (7, after.0.to_ne_bytes().to_vec()),
         };
         let length = HEADER + body.len();
         let fits = u32::try_from(length).ok().filter(|_| length <= MOST_BYTES).ok_or(Errno::EMSGSIZE)?;
@@ -97,6 +101,7 @@ pub fn decode(packet: &[u8]) -> Option<(u64, Message<'_>)> {
         4 if body.is_empty() => Message::Done,
         5 => Message::Made(body),
         6 => Message::Failed(line(body)?),
+        7 => Message::Again(Millis(u64::from_ne_bytes(body.try_into().ok()?))),
         _ => return None,
     };
     Some((u64::from_ne_bytes(*task), message))

@@ -203,7 +203,7 @@ fn a_damaged_draft_gets_no_name() {
             _ => bytes.truncate(bytes.len() - 1),
         }
         write(&temporary, bytes).unwrap();
-        let done = output::publish(draft, target, sums, 0o600, Over::File);
+        let done = output::read_back(&draft, target, sums, 0o600).and_then(|()| draft.finish_over(Over::File));
         assert_eq!(done.is_ok(), damage == 0, "{damage}: {done:?}");
         assert_eq!(read(scratch.path("a")).unwrap() == b"old", damage != 0);
         assert!(!temporary.exists());

@@ -1,0 +1,57 @@
+//! What a collector takes, and when: pure, it is told what is in the spool.
+
+use crate::parts::duration::Millis;
+
+/// A file that has not changed for so long counts as whole where nobody can tell whether it is open for writing.
+pub const QUIET: Millis = Millis(2_000);
+
+/// A file in the spool.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Candidate {
+    /// Its name.
+    pub name: Vec<u8>,
+    /// Since it came or has changed last.
+    pub age: Millis,
+    /// Whether somebody has it open for writing, where that can be told.
+    pub open: Option<bool>,
+}
+
+/// What is to be done.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// These are to be collected, in order of their names, if at least so many of them can be.
+    Collect(Vec<Vec<u8>>, usize),
+    /// Nothing yet: another look after so long, or at the next event.
+    Wait(Option<Millis>),
+}
+
+/// Whether a name counts at all: hidden files do not, nor an editor's swap files (`.sw` and one letter at the end).
+pub fn is_valid(name: &[u8]) -> bool {
+    let is_swap = matches!(name, [.., b'.', b's', b'w', last] if last.is_ascii_alphabetic());
+    !name.starts_with(b".") && !is_swap
+}
+
+/// What to do with these files: as soon as `threshold` are whole, or one of them is as old as `max_age`, all that are whole
+/// are collected.
+pub fn choose(files: &[Candidate], threshold: usize, max_age: Option<Millis>) -> Verdict {
+    let is_whole = |file: &&Candidate| file.open.map_or(file.age >= QUIET, |open| !open);
+    let whole: Vec<&Candidate> = files.iter().filter(is_whole).collect();
+    let is_old = |file: &&Candidate| max_age.is_some_and(|most| file.age >= most);
+    let enough = if whole.iter().any(is_old) { 1 } else { threshold.max(1) };
+    if whole.len() >= enough {
+        let mut names: Vec<Vec<u8>> = whole.iter().map(|file| file.name.clone()).collect();
+        names.sort_unstable();
+        return Verdict::Collect(names, enough);
+    }
+    // A close is an event, and so is a change; that a while has passed is none.
+    let quiet = files.iter().filter(|file| file.open.is_none()).map(|file| left(QUIET, file.age));
+    let old = files.iter().filter_map(|file| Some(left(max_age?, file.age)));
+    Verdict::Wait(quiet.chain(old).filter(|left| left.0 > 0).min())
+}
+
+fn left(until: Millis, age: Millis) -> Millis {
+    Millis(until.0.saturating_sub(age.0))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,26 @@
+//! Sources: what makes things happen beside watches. Each has a pure part that decides, and a part that does; that runs in a
+//! worker, as jobs do.
+
+pub mod collect;
+
+use crate::jobs::{self, Call, own};
+use crate::parts::duration::Millis;
+use crate::parts::worker::Report;
+
+/// After a failure, a source is asked again after this.
+pub const AFTER_FAILURE: Millis = Millis(10_000);
+
+/// Does a source's work, or a job, in a worker; see [`jobs::run`].
+pub fn run(own: &own::Named<'_>, kind: &str, value: &[u8], report: &mut Report) -> Result<Option<Vec<u8>>, String> {
+    match kind {
+        collect::KIND => collect::run(value, report),
+        _ => jobs::run(own, kind, value, report),
+    }
+}
+
+/// Makes what a source wants watched. Why that could not be made, its first look tells.
+pub fn prepare(call: &Call) {
+    if call.kind == collect::KIND {
+        collect::prepare(&call.value);
+    }
+}
