@@ -86,7 +86,7 @@ fn rehearse(draft: Draft) -> Result<ExitCode, ExitCode> {
     let config = draft.load().map_err(super::watching::refused)?.config;
     let settings = config.schedulers.iter().find_map(|scheduler| match &scheduler.work {
         Work::Source(call) => collect::Settings::decode(&call.value),
-        Work::Command(_) | Work::Files | Work::Own(_) => None,
+        Work::Archive(_) | Work::Command(_) | Work::Files | Work::Own(_) => None,
     });
     let names = settings.map_or(Ok(Vec::new()), |settings| collect::rehearse(&settings)).map_err(failed)?;
     let lines: String = names.iter().map(|name| format!("{}\n", Escaped(name))).collect();

@@ -9,6 +9,7 @@ use crate::engine::rule::{self, Rule};
 use crate::engine::task::{Action, Verb};
 use crate::engine::watch::{Watch, events};
 use crate::jobs::Work;
+use crate::jobs::archive::job::{Archiving, Job};
 use crate::jobs::command::{Command, Line};
 use crate::jobs::files::plan::{self, FileJob};
 use crate::parts::duration::Millis;
@@ -136,10 +137,22 @@ impl Subject {
     fn describe(&self, scheduler: &Scheduler, text: &mut String) {
         let _ = match &scheduler.work {
             Work::Files => self.describe_rules(scheduler, text),
+            Work::Archive(archiving) => self.describe_archive(archiving, scheduler, text),
             Work::Source(_) => writeln!(text, "        looks whether there is enough to collect"),
             Work::Own(name) => writeln!(text, "        job = {name}"),
             Work::Command(command) => self.describe_command(command, &scheduler.name, text),
         };
+    }
+
+    fn describe_archive(&self, archiving: &Archiving, scheduler: &Scheduler, text: &mut String) -> std::fmt::Result {
+        let maskname = events::first_name(self.mask);
+        let name = &scheduler.name;
+        let values =
+            Values { maskname, pathname: &self.path, src_pathname: b"", task_id: 1, scheduler: name, date: "" };
+        match Job::new(archiving, &values, &scheduler.roots) {
+            Ok(job) => writeln!(text, "        archives it in {}", Escaped(&job.target.path())),
+            Err(why) => writeln!(text, "        would fail: {why}"),
+        }
     }
 
     /// The rule that is for the path, what its groups hold, and what it does.

@@ -13,11 +13,13 @@ use crate::config::Scheduler;
 use crate::engine::rule;
 use crate::engine::task::{About, Outcome, TaskRef};
 use crate::engine::watch::events;
+use crate::jobs::archive::job::{self, Archiving, Job};
 use crate::jobs::command::{Command, Output};
-use crate::jobs::files::plan::{FileJob, Place};
+use crate::jobs::files::plan::FileJob;
 use crate::jobs::{Work, files, own};
 use crate::parts::diag::Failure;
 use crate::parts::log::Level;
+use crate::parts::spot::Place;
 use crate::parts::template::Values;
 use crate::parts::text::Escaped;
 use crate::parts::worker::Worker;
@@ -114,8 +116,10 @@ impl Daemon {
                 Some(begun) => begun,
                 None => return,
             },
+            Work::Archive(archiving) => archive_job(archiving, &scheduler, &about, &self.date())
+                .and_then(|job| self.employ(&about, job::KIND, &job.encode())),
             Work::Source(call) => {
-                let date = self.log.zone().civil(clock::wall_now()).compact();
+                let date = self.date();
                 self.employ(&about, call.kind, &[date.as_bytes(), b"\0", &call.value].concat())
             }
             Work::Own(job) => self.employ(&about, own::KIND, &workers::own_call(job, &scheduler.name, &about)),
@@ -177,17 +181,14 @@ impl Daemon {
         Ok((pid, Doing::Command))
     }
 
+    /// Now, for `{date}`.
+    fn date(&self) -> String {
+        self.log.zone().civil(clock::wall_now()).compact()
+    }
+
     fn spawn(&mut self, command: &Command, scheduler: &Rc<Scheduler>, about: &About) -> Result<Pid, Errno> {
-        let date = self.log.zone().civil(clock::wall_now()).compact();
-        let values = Values {
-            maskname: events::first_name(about.mask),
-            pathname: &about.path,
-            src_pathname: about.source.as_deref().unwrap_or_default(),
-            task_id: about.id,
-            scheduler: &scheduler.name,
-            date: &date,
-        };
-        let program = command.program(&values, &self.environment)?;
+        let date = self.date();
+        let program = command.program(&values(scheduler, about, &date), &self.environment)?;
         let dir = self.presence.wishes.dir.as_ref().map(Fd::as_fd);
         match command.output {
             Output::Inherit => spawn::spawn(&program, spawn::Output::Inherited, dir),
@@ -355,6 +356,23 @@ impl Daemon {
             self.log.line(level, &scheduler.logname, format_args!("{subject}: {message}"));
         }
     }
+}
+
+/// What the placeholders stand for.
+fn values<'a>(scheduler: &'a Scheduler, about: &'a About, date: &'a str) -> Values<'a> {
+    Values {
+        maskname: events::first_name(about.mask),
+        pathname: &about.path,
+        src_pathname: about.source.as_deref().unwrap_or_default(),
+        task_id: about.id,
+        scheduler: &scheduler.name,
+        date,
+    }
+}
+
+/// The archive of what the task is about.
+fn archive_job(archiving: &Archiving, scheduler: &Scheduler, about: &About, date: &str) -> Result<Job, String> {
+    Job::new(archiving, &values(scheduler, about, date), &scheduler.roots)
 }
 
 /// What the first rule that is for the path says.

@@ -19,6 +19,8 @@ pub enum Work {
     Files,
     /// They call a job of this name, which the program has registered.
     Own(String),
+    /// They archive what the event is about.
+    Archive(archive::job::Archiving),
     /// They are a source's own: a worker does what the source wants done, whatever the event is.
     Source(Call),
 }
@@ -39,6 +41,7 @@ pub fn run(own: &own::Named<'_>, kind: &str, value: &[u8], report: &mut Report) 
     match kind {
         own::KIND => own::run(own, value, report),
         files::KIND => files::run(value, report),
+        archive::job::KIND => archive::job::run(value, report),
         files::TIDY => files::tidy(value),
         files::END => files::end(value),
         _ => Err(format!("the worker knows no work of the kind \"{kind}\"")),

@@ -12,6 +12,7 @@ pub mod log;
 pub mod meta;
 pub mod pattern;
 pub mod publish;
+pub mod spot;
 pub mod stream;
 pub mod template;
 pub mod text;

@@ -155,6 +155,14 @@ impl Template {
         self.pieces.is_empty()
     }
 
+    /// The text before the first placeholder.
+    pub fn literal(&self) -> &[u8] {
+        match self.pieces.first() {
+            Some(Piece::Text(text)) => text,
+            Some(Piece::Value(_)) | None => b"",
+        }
+    }
+
     /// Adds literal text at the end.
     fn push(&mut self, text: &[u8]) {
         if !text.is_empty() {

@@ -7,6 +7,7 @@ use crate::config::ini::Section;
 use crate::config::keys::Reader;
 use crate::engine::task::{self, Action, EventMap, Verb};
 use crate::engine::watch::{Watch, WatchPath};
+use crate::jobs::archive::USUAL_LEVEL;
 use crate::jobs::{Call, Work};
 use crate::parts::diag::Diagnostic;
 use crate::sources::collect::{self, Settings};
@@ -33,7 +34,7 @@ pub(super) fn collector(
         threshold: reader.value("threshold", a_count).unwrap_or(collect::THRESHOLD),
         max_age: reader.value("max_age", a_duration),
         keep: reader.value("keep", a_count),
-        level: reader.value("level", a_level_of_compression).unwrap_or(collect::LEVEL),
+        level: reader.value("level", a_level_of_compression).unwrap_or(USUAL_LEVEL),
     };
     let rules = task::Scheduler {
         delay: collect::DELAY,

@@ -1,12 +1,16 @@
 //! `[scheduler NAME]`: what decides about its tasks, and what they do.
 
-use super::values::{a_boolean, a_count, a_duration, a_number_of, a_wait, a_word, list, one_of};
+use super::values::{
+    a_boolean, a_count, a_duration, a_level_of_compression, a_number_of, a_wait, a_word, list, one_of,
+};
 use crate::config::Scheduler;
 use crate::config::ini::{Entry, Section};
 use crate::config::keys::{Reader, expected};
 use crate::engine::rule::Rule;
 use crate::engine::task::{self, OnBusy, SchedulerId};
 use crate::jobs::Work;
+use crate::jobs::archive::USUAL_LEVEL;
+use crate::jobs::archive::job::Archiving;
 use crate::jobs::command::{Command, Line, Output, shell, words};
 use crate::parts::accounts::{Account, Accounts};
 use crate::parts::diag::Diagnostic;
@@ -27,7 +31,7 @@ pub(super) struct Surroundings<'a> {
 }
 
 /// The keys of which a scheduler has exactly one.
-const WORK: [&str; 4] = ["cmd", "exec", "job", "rules"];
+const WORK: [&str; 5] = ["archive", "cmd", "exec", "job", "rules"];
 const ON_BUSY: [(&str, OnBusy); 3] = [("rerun", OnBusy::Rerun), ("skip", OnBusy::Skip), ("restart", OnBusy::Restart)];
 const OUTPUT: [(&str, Output); 3] = [("log", Output::Log), ("inherit", Output::Inherit), ("null", Output::Null)];
 
@@ -63,10 +67,16 @@ pub(super) fn scheduler(
 fn work(section: &Section, reader: &mut Reader<'_>, surroundings: &Surroundings<'_>) -> Option<Work> {
     let user = reader.value("user", |word| surroundings.user(word));
     let output = reader.value("output", |word| one_of(word, &OUTPUT)).unwrap_or_default();
+    if let Some(entry) = reader.entry("level").filter(|_| reader.entry("archive").is_none()) {
+        reader.complain(Diagnostic::error(entry.key_span.clone(), "level is for archive").help("remove it"));
+    }
     let mut chosen = WORK.iter().filter_map(|key| reader.entry(key).map(|entry| (*key, entry)));
     let (first, second) = (chosen.next(), chosen.next());
     let Some((key, entry)) = first else {
-        reader.section_error(format!("[scheduler {}] has no job", section.name), "add cmd =, exec =, job = or rules =");
+        reader.section_error(
+            format!("[scheduler {}] has no job", section.name),
+            "add archive =, cmd =, exec =, job = or rules =",
+        );
         return None;
     };
     if let Some((other, second)) = second {
@@ -78,6 +88,10 @@ fn work(section: &Section, reader: &mut Reader<'_>, surroundings: &Surroundings<
     let line = match key {
         "cmd" => shell_line(entry, reader)?,
         "exec" => arguments(entry, reader)?,
+        "archive" => {
+            only_of_commands(["an archive is dogwatch's own", "what is archived is logged"], reader);
+            return archive(entry, reader).map(Work::Archive);
+        }
         "rules" => {
             only_of_commands(["a rule says whose its files are", "what becomes of files is logged"], reader);
             return Some(Work::Files);
@@ -88,6 +102,19 @@ fn work(section: &Section, reader: &mut Reader<'_>, surroundings: &Surroundings<
         }
     };
     Some(Work::Command(Command { line, user, output }))
+}
+
+/// Where archives go; below the literal beginning of the path.
+fn archive(entry: &Entry, reader: &mut Reader<'_>) -> Option<Archiving> {
+    warn_of_near_placeholders(entry, reader);
+    let level = reader.value("level", a_level_of_compression).unwrap_or(USUAL_LEVEL);
+    let to = Template::new(&entry.value);
+    if !to.literal().starts_with(b"/") || entry.value.ends_with(b"/") {
+        let complaint = Diagnostic::error(entry.value_span.clone(), "this is no absolute path of a file");
+        reader.complain(complaint.help("write a path that begins with /, as in /backup/{name}-{date}.tar.gz"));
+        return None;
+    }
+    Some(Archiving { to, level })
 }
 
 /// The rules of a comma-separated list; one that there is not is complained of.

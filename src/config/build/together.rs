@@ -5,8 +5,8 @@ use crate::config::ini::Section;
 use crate::engine::task::{Action, EventMap, SchedulerId, Verb};
 use crate::engine::watch::{Watch, events};
 use crate::jobs::Work;
-use crate::jobs::files::plan;
 use crate::parts::diag::{Diagnostic, Span};
+use crate::parts::spot;
 use crate::sys::inotify::Mask;
 
 /// Each scheduler with its section; their place is their number.
@@ -89,10 +89,11 @@ pub(super) fn roots(chosen: &Chosen<'_>, maps: &[EventMap], watches: &[Watch]) -
         for (from, (_, scheduler)) in chosen.iter().enumerate() {
             let [then, on_failure] = edges(chosen, from);
             let own = roots.get(from).cloned().unwrap_or_default();
-            let made: Vec<Vec<u8>> = destinations(scheduler).filter_map(plan::root_of).collect();
+            let made: Vec<Vec<u8>> = destinations(scheduler).filter_map(spot::root_of).collect();
             let results = match &scheduler.work {
                 Work::Files => [made, own.clone()].concat(),
                 Work::Source(call) => vec![call.root.clone()],
+                Work::Archive(archiving) => spot::root_of(archiving.to.literal()).into_iter().collect(),
                 Work::Command(_) | Work::Own(_) => own.clone(),
             };
             for (to, paths) in [(then, results), (on_failure, own)] {
@@ -142,7 +143,7 @@ pub(super) fn warn_of_destinations(
                     |base: &[u8]| root.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest[0] == b'/');
                 watch.paths.iter().any(|path| below(&path.base) && (watch.rec || watch.auto_add || *root == path.base))
             };
-            if destinations(scheduler).filter_map(plan::root_of).any(|root| covers(&root) && !watch.excludes(&root)) {
+            if destinations(scheduler).filter_map(spot::root_of).any(|root| covers(&root) && !watch.excludes(&root)) {
                 let span = place(chosen, at, "rules").unwrap_or_else(|| section.span.clone());
                 let message = format!("a rule's destination lies in [watch {}], which calls these rules", watch.name);
                 let help = "what arrives there is an event too: exclude it, or let no rule match it";

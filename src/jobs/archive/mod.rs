@@ -4,6 +4,7 @@
 //! same bytes. Nothing here follows a link, and memory does not grow with what files hold.
 
 pub mod extract;
+pub mod job;
 pub mod member;
 mod output;
 mod pax;
@@ -14,6 +15,9 @@ use crate::parts::diag::Failure;
 use member::Member;
 use read::Archive;
 use std::os::fd::BorrowedFd;
+
+/// Gzip's level, unless somebody says otherwise.
+pub const USUAL_LEVEL: u32 = 6;
 
 /// What tells one archive's content from another's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -4,9 +4,9 @@
 //! The directory is called after what it holds, and marked (flock(2)) as long as somebody is at it: what a kill leaves is
 //! known by that, and goes back to its name; or goes for good, if its mode says that this was decided.
 
-use super::spot::Spot;
 use crate::parts::diag::Failure;
 use crate::parts::publish::{self, Mark, Over};
+use crate::parts::spot::Spot;
 use crate::parts::{fnv, walk};
 use crate::sys::change::{self, At};
 use crate::sys::fs::{self, Id, Open};

@@ -5,12 +5,12 @@
 
 use super::look::{self, Look};
 use super::plan::FileJob;
-use super::spot::Spot;
 use super::{bytes, links, wanted};
 use crate::parts::diag::Failure;
 use crate::parts::log::Level;
 use crate::parts::meta::Meta;
 use crate::parts::publish::{Draft, Over, Target};
+use crate::parts::spot::Spot;
 use crate::parts::walk::{self, Next, Place, Step, Trail};
 use crate::parts::worker::Report;
 use crate::sys::change::{self, At};

@@ -12,18 +12,17 @@ mod look;
 pub mod plan;
 mod same;
 mod shift;
-mod spot;
 
 use crate::parts::diag::Failure;
 use crate::parts::meta::Wanted;
 use crate::parts::publish;
+use crate::parts::spot::{Place, Spot};
 use crate::parts::worker::Report;
 use crate::sys::Errno;
 use crate::sys::change::{self, Owner};
 use crate::sys::fs::{self, CWD, Kind, Open, Stat};
 use claim::Claim;
-use plan::{FileJob, Place, Verb};
-use spot::Spot;
+use plan::{FileJob, Verb};
 use std::os::fd::AsFd;
 
 /// The kind of work that this is, for workers.

@@ -1,19 +1,8 @@
 //! What a rule asks for on one path, as a value that a worker can be handed: which object below which root goes where.
-//!
-//! A root is a path that the configuration trusts: links on it are followed. What lies below it, others may change at any
-//! time; it is resolved without following any (`parts::beneath`).
 
 use crate::engine::rule::{Access, Action, Rule};
+use crate::parts::spot::{self, Place, root_of};
 use crate::parts::text::Escaped;
-
-/// A path, and the part of it that is trusted.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Place {
-    /// An absolute path.
-    pub root: Vec<u8>,
-    /// A path relative to it, without `.`, `..` and empty components; not empty.
-    pub below: Vec<u8>,
-}
 
 /// What is done with an object.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,28 +37,6 @@ pub struct FileJob {
     pub access: Access,
 }
 
-impl Place {
-    /// The whole path.
-    pub fn path(&self) -> Vec<u8> {
-        match &self.root[..] {
-            b"/" => [b"/", &self.below[..]].concat(),
-            root => [root, b"/", &self.below].concat(),
-        }
-    }
-
-    /// A path below a root, if it is below it.
-    fn below(root: &[u8], path: &[u8]) -> Option<Place> {
-        let rest = if root == b"/" { path } else { path.strip_prefix(root)? };
-        let below = rest.strip_prefix(b"/").filter(|below| !below.is_empty())?;
-        Some(Place { root: root.to_vec(), below: below.to_vec() })
-    }
-
-    /// A path below the deepest of these roots that it is below.
-    fn below_any(roots: &[Vec<u8>], path: &[u8]) -> Option<Place> {
-        roots.iter().filter_map(|root| Place::below(root, path)).max_by_key(|place| place.root.len())
-    }
-}
-
 impl FileJob {
     /// What a rule asks for on a path that it matches; `roots` are those from below which such paths come. `None` if
     /// that is nothing. The error says why it cannot be done.
@@ -92,7 +59,7 @@ impl FileJob {
             return Ok(FileJob { verb, source, target: None, auto_create, replace, hardlinks, access });
         };
         let to = rule.src.rewrite(path, &destination.to).ok_or("the rule does not match any more")?;
-        let to = normal(&to)?;
+        let to = spot::normal(&to)?;
         if to == path {
             return Err("source and destination are the same".to_owned());
         }
@@ -115,28 +82,6 @@ impl FileJob {
     }
 }
 
-/// The directories that a destination surely lies in: its literal part up to the last slash.
-pub fn root_of(literal: &[u8]) -> Option<Vec<u8>> {
-    let slash = literal.iter().rposition(|byte| *byte == b'/')?;
-    let root: Vec<&[u8]> = literal.get(..slash)?.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).collect();
-    Some([b"/", &root.join(&b'/')[..]].concat())
-}
-
-/// An absolute path without empty components; one with `.` or `..` is refused.
-fn normal(path: &[u8]) -> Result<Vec<u8>, String> {
-    if path.is_empty() {
-        return Err("the destination is empty".to_owned());
-    }
-    if !path.starts_with(b"/") {
-        return Err(format!("the destination {} is no absolute path", Escaped(path)));
-    }
-    let parts: Vec<&[u8]> = path.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).collect();
-    if parts.iter().any(|part| matches!(*part, b"." | b"..")) {
-        return Err(format!("the destination {} has . or .. in it", Escaped(path)));
-    }
-    Ok([b"/", &parts.join(&b'/')[..]].concat())
-}
-
 /// The separator of a job's byte form: nothing in it holds a NUL.
 const NUL: u8 = 0;
 
@@ -153,10 +98,9 @@ impl FileJob {
             [self.auto_create, self.replace, self.hardlinks].map(|flag| if flag { '1' } else { '0' }).iter().collect();
         let Access { filemode, dirmode, uid, gid } = self.access;
         let numbers = [filemode, dirmode, uid, gid].map(|number| number.map_or(String::new(), |n| n.to_string()));
-        let place = |place: &Place| [place.root.clone(), place.below.clone()];
         let words = [vec![verb.to_owned(), flags], numbers.to_vec()].concat();
         let words = words.into_iter().map(String::into_bytes);
-        let places = place(&self.source).into_iter().chain(self.target.iter().flat_map(place));
+        let places = self.source.fields().into_iter().chain(self.target.iter().flat_map(Place::fields));
         words.chain(places).collect::<Vec<_>>().join(&NUL)
     }
 
@@ -177,9 +121,16 @@ impl FileJob {
             Some(text(at)?).map(|word| if word.is_empty() { Ok(None) } else { word.parse().map(Some) })?.ok()
         };
         let access = Access { filemode: number(2)?, dirmode: number(3)?, uid: number(4)?, gid: number(5)? };
-        let place = |at: usize| Some(Place { root: fields.get(at)?.to_vec(), below: fields.get(at + 1)?.to_vec() });
         let (auto_create, replace, hardlinks) = (flag(0), flag(1), flag(2));
-        Some(FileJob { verb, source: place(6)?, target: place(8), auto_create, replace, hardlinks, access })
+        Some(FileJob {
+            verb,
+            source: Place::of_fields(fields.get(6..)?)?,
+            target: Place::of_fields(fields.get(8..)?),
+            auto_create,
+            replace,
+            hardlinks,
+            access,
+        })
     }
 }
 

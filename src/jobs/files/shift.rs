@@ -1,11 +1,11 @@
 //! A move within a file system: a rename, before which the object gets the owner and the mode that it is to have.
 
 use super::plan::FileJob;
-use super::spot::Spot;
 use super::{copy, links, wanted};
 use crate::parts::diag::Failure;
 use crate::parts::meta;
 use crate::parts::publish::{self, Over};
+use crate::parts::spot::Spot;
 use crate::parts::walk::{Next, Place, Step, walk};
 use crate::sys::fs::{self, Open, Stat};
 use crate::sys::{Errno, change};

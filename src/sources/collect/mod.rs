@@ -29,8 +29,6 @@ use std::os::fd::AsFd;
 pub const KIND: &str = "collect";
 /// So many files are collected, unless the configuration says otherwise.
 pub const THRESHOLD: usize = 10;
-/// Gzip's level, likewise.
-pub const LEVEL: u32 = 6;
 /// From an event to the look that it causes: what comes together costs one look.
 pub const DELAY: Millis = Millis(1_000);
 /// Somebody else is at the same spool: then there is another look.

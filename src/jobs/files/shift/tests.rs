@@ -1,7 +1,8 @@
 use super::shift;
 use crate::engine::rule::Access;
-use crate::jobs::files::plan::{FileJob, Place, Verb};
-use crate::jobs::files::spot::Spot;
+use crate::jobs::files::plan::{FileJob, Verb};
+use crate::parts::spot::Place;
+use crate::parts::spot::Spot;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
