@@ -30,9 +30,9 @@ await() {
 }
 shown=0
 
-mkdir "$scratch/src"
+mkdir "$scratch/src" "$scratch/spool"
 export RUNTIME_DIRECTORY="$scratch/run" STATE_DIRECTORY="$scratch/state"
-sed "s|/src_path|$scratch/src|; s|/dst_path|$scratch/dst|" "$examples/demo.conf" >"$scratch/dogwatch.conf"
+sed "s|/src_path|$scratch/src|; s|/dst_path|$scratch/dst|; s|/spool$|$scratch/spool|" "$examples/demo.conf" >"$scratch/dogwatch.conf"
 
 say "dogwatch check: is the configuration right?"
 "$dogwatch" check -c "$scratch/dogwatch.conf"
@@ -88,6 +88,10 @@ await 'report.to_move.*: done'
 await 'photo.to_copy.*: done'
 await 'rubbish.to_delete.*: done'
 find "$scratch/src" "$scratch/dst" -type f -printf '    %M %s bytes %p\n' | sort
+
+say "Three files are collected in an archive, which is handed on"
+for name in one two three; do echo "$name" >"$scratch/spool/tmp/$name"; done
+await 'shown.*: done'
 
 say "Two seconds later: the commands for what has been left alone"
 await 'letter: done'

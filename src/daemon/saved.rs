@@ -10,6 +10,7 @@ use super::Daemon;
 use super::shutdown::Phase;
 use crate::config::OnShutdown;
 use crate::engine::task::{About, Saved};
+use crate::jobs::Work;
 use crate::parts::diag::Failure;
 use crate::parts::duration::Millis;
 use crate::parts::log::Level;
@@ -123,14 +124,25 @@ impl Daemon {
         let wait = |due: Tick| Millis(due.0.saturating_sub(self.now.0));
         let (mut count, mut unseen) = (0_usize, Vec::new());
         let entries = self.engine.to_save().filter_map(|(about, due)| {
+            let scheduler = self.config.scheduler(about.scheduler)?;
+            // A source begins by itself.
+            if matches!(scheduler.work, Work::Source(_)) {
+                return None;
+            }
             count += 1;
             let About { mask, path, source, .. } = about;
             let file = what_is_at(&path).unwrap_or_else(|failure| {
                 unseen.push(failure);
                 Was::Unknown
             });
-            let scheduler = self.config.scheduler(about.scheduler)?.name.clone();
-            Some(Entry { scheduler, mask, path, source: source.map(Vec::from), wait: wait(due), file })
+            Some(Entry {
+                scheduler: scheduler.name.clone(),
+                mask,
+                path,
+                source: source.map(Vec::from),
+                wait: wait(due),
+                file,
+            })
         });
         let text = format::encode(entries, clock::wall_now());
         for failure in unseen {
