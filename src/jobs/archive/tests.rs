@@ -258,8 +258,13 @@ fn plant(dir: &Path) {
     }
     fill(&path, b"deep");
     change::link((at, &path), (at, b"zz, of a deep one")).unwrap();
-    for (path, mode) in [(&b"plain"[..], 0o4751), (b"nano", 0o2604), (b"old", 0o0), (b"dir", 0o1777), (b"void", 0o500)]
-    {
+    for (path, mode) in [
+        (&b"plain"[..], 0o4751),
+        (b"nano", 0o2604),
+        (b"old", if is_root() { 0 } else { 0o400 }),
+        (b"dir", 0o1777),
+        (b"void", 0o500),
+    ] {
         change::set_mode(fs::open(at, path, Open::Entry).unwrap().as_fd(), mode).unwrap();
     }
     let file = fs::open(at, b"future", Open::Read).unwrap();

@@ -120,6 +120,42 @@ fn each_source_is_told_of() {
     assert_eq!(members(&archive), ["one", "two", "other", "three"]);
 }
 
+/// As somebody who may not read all of it: that is told, and the rest is in the archive.
+#[test]
+fn what_may_not_be_read_is_told() {
+    if !is_root() {
+        return skip("only root becomes another user");
+    }
+    let scratch = Scratch::new();
+    let tree = scratch.dir("tree");
+    for name in ["closed", "open"] {
+        write(tree.join(name), name).unwrap();
+        create_dir(tree.join(format!("{name} directory"))).unwrap();
+        write(tree.join(format!("{name} directory/file")), name).unwrap();
+    }
+    let set_mode = |path: &Path, mode| {
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    };
+    for (path, mode) in [("tree/closed", 0), ("tree/closed directory", 0), ("", 0o777)] {
+        set_mode(&scratch.path(path), mode);
+    }
+    let archive = scratch.path("a.tar.gz");
+    let as_nobody = || {
+        let nobody = rustix::process::Uid::from_raw(99);
+        // Credentials are a thread's own (credentials(7)).
+        rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
+        pack(&scratch.0, &["tree"], &archive, &options())
+    };
+    let (done, log) = std::thread::scope(|scope| scope.spawn(as_nobody).join()).unwrap();
+    assert!(!done.unwrap().kept[0].is_safe);
+    let denied = ["archive tree/closed", "look at tree/closed directory"];
+    assert_eq!(log, denied.map(|what| format!("Warning cannot {what}: Permission denied")));
+    assert_eq!(
+        members(&archive),
+        ["", "open", "open directory/", "open directory/file"].map(|name| format!("tree/{name}"))
+    );
+}
+
 /// A file that others change all the while: it has its size in the archive, what follows it is right, and it is told.
 #[test]
 fn a_file_that_changes_is_not_safe() {
