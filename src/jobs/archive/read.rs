@@ -1,5 +1,5 @@
 //! Reads archives member by member: tar, compressed by gzip or not, as GNU tar, bsdtar, BusyBox, Python and we write it. What
-//! stands in one is believed nothing: every size is bounded before memory is taken for it, and a damage is an error that names
+//! stands in one is not believed: every size is bounded before memory is taken for it, and a damage is an error that names
 //! the last whole member.
 //!
 //! Blocks are read here and not by the `tar` crate's iterator, which takes the end of the file for the end of the archive,
@@ -63,7 +63,7 @@ impl<'a> Archive<'a> {
     }
 
     /// The next member, or none at the archive's end, which is read up to the end of the file. What was not read of the
-    /// member before is passed over. After an error it is the same error again.
+    /// member before is passed over. After an error there is nothing more to be read.
     pub fn next(&mut self) -> Result<Option<Member>, Failure> {
         self.pass_over()?;
         let mut described = Described::default();
