@@ -139,6 +139,11 @@ impl Report {
         let (ours, theirs) = socket::pair().unwrap_or_else(|errno| std::process::exit(errno.0));
         (Report { line: Arc::new(Line { socket: theirs, task: AtomicU64::new(0) }), told: None }, ours)
     }
+
+    /// Fills the socket: whatever is told next waits until the other end has listened.
+    pub fn fill(&self) {
+        while socket::send(self.line.socket.as_fd(), &[0], Wait::No).is_ok() {}
+    }
 }
 
 /// If this process was started as a worker, it does by `run` what it is told, until nobody tells it more; the answer is its

@@ -27,9 +27,6 @@ pub enum Open {
     Read,
     /// A file to read, also through a link; does not wait for the other end of a FIFO.
     ReadFollowing,
-    #[cfg_attr(not(test), expect(dead_code, reason = "used by what restores archives, which comes next"))]
-    /// A regular file to write to; refuses a link, and does not wait for the other end of a FIFO.
-    Write,
     /// To write without ever blocking: a FIFO, a terminal or a file that is there.
     WriteNow,
     /// To read and write, also through a link.
@@ -46,7 +43,6 @@ impl Open {
             Open::Entry => libc::O_PATH | libc::O_NOFOLLOW,
             Open::Read => libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK,
             Open::ReadFollowing => libc::O_RDONLY | libc::O_NONBLOCK,
-            Open::Write => libc::O_WRONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK,
             Open::WriteNow => libc::O_WRONLY | libc::O_NONBLOCK | libc::O_APPEND,
             Open::ReadWriteFollowing => libc::O_RDWR,
         };

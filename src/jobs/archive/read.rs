@@ -1,5 +1,5 @@
 //! Reads archives member by member: tar, compressed by gzip or not, as GNU tar, bsdtar, BusyBox, Python and we write it. What
-//! stands in one is believed nothing: every size is bounded before memory is taken for it, and a damage is an error that names
+//! stands in one is not believed: every size is bounded before memory is taken for it, and a damage is an error that names
 //! the last whole member.
 //!
 //! Blocks are read here and not by the `tar` crate's iterator, which takes the end of the file for the end of the archive,
@@ -33,7 +33,7 @@ pub struct Archive<'a> {
     /// The member that is being read, and the one that was read to its end.
     present: Option<Vec<u8>>,
     last: Option<Vec<u8>>,
-    failed: Option<Failure>,
+    is_broken: bool,
 }
 
 /// What stands before a member and belongs to it.
@@ -59,11 +59,11 @@ impl<'a> Archive<'a> {
         let input: Box<dyn Read + 'a> =
             if magic == GZIP { Box::new(MultiGzDecoder::new(Stream(file))) } else { Box::new(Stream(file)) };
         let (sums, crc) = (Sums::default(), Crc::new());
-        Ok(Archive { input, path, sums, crc, left: 0, fill: 0, present: None, last: None, failed: None })
+        Ok(Archive { input, path, sums, crc, left: 0, fill: 0, present: None, last: None, is_broken: false })
     }
 
     /// The next member, or none at the archive's end, which is read up to the end of the file. What was not read of the
-    /// member before is passed over. After an error it is the same error again.
+    /// member before is passed over. After an error there is nothing more to be read.
     pub fn next(&mut self) -> Result<Option<Member>, Failure> {
         self.pass_over()?;
         let mut described = Described::default();
@@ -99,7 +99,7 @@ impl<'a> Archive<'a> {
 
     /// Whether an error has ended it.
     pub fn is_broken(&self) -> bool {
-        self.failed.is_some()
+        self.is_broken
     }
 
     /// What was read so far; at the end, of all of it.
@@ -109,9 +109,6 @@ impl<'a> Archive<'a> {
 
     /// Reads the rest of the present member.
     fn pass_over(&mut self) -> Result<(), Failure> {
-        if let Some(failure) = &self.failed {
-            return Err(failure.clone());
-        }
         self.left += std::mem::take(&mut self.fill);
         let mut buffer = vec![0; if self.left > 0 { BUFFER } else { 0 }];
         while self.read(&mut buffer)? > 0 {}
@@ -203,9 +200,8 @@ impl<'a> Archive<'a> {
             Some(name) => format!("the last whole member is {}", Escaped(name)),
             None => "no member of it is whole".to_owned(),
         };
-        let failure = Failure::on_path("read the archive", self.path, why).hint(&last);
-        self.failed = Some(failure.clone());
-        failure
+        self.is_broken = true;
+        Failure::on_path("read the archive", self.path, why).hint(&last)
     }
 }
 

@@ -75,6 +75,18 @@ fn options() -> Options {
 
 /// Archives some names of a directory under the same names; the answer has what was logged.
 fn pack(dir: &Path, names: &[&str], archive: &Path, options: &Options) -> (Result<Written, Failure>, Vec<String>) {
+    let (mut report, ear) = Report::pair();
+    let done = pack_and_tell(dir, names, archive, options, &mut report);
+    (done, heard(&ear))
+}
+
+fn pack_and_tell(
+    dir: &Path,
+    names: &[&str],
+    archive: &Path,
+    options: &Options,
+    report: &mut Report,
+) -> Result<Written, Failure> {
     let parent = open(dir, Open::Directory);
     let names: Vec<&[u8]> = names.iter().map(|name| name.as_bytes()).collect();
     let sources: Vec<Source<'_>> =
@@ -83,9 +95,7 @@ fn pack(dir: &Path, names: &[&str], archive: &Path, options: &Options) -> (Resul
     let name = archive.file_name().unwrap().as_bytes();
     let dir_path = archive.parent().unwrap().as_os_str().as_bytes();
     let target = Target { dir: into.as_fd(), dir_path, name, patient: false };
-    let (mut report, ear) = Report::pair();
-    let done = write(&sources, target, options, &mut report);
-    (done, heard(&ear))
+    write(&sources, target, options, report)
 }
 
 fn heard(ear: &Fd) -> Vec<String> {
@@ -258,8 +268,13 @@ fn plant(dir: &Path) {
     }
     fill(&path, b"deep");
     change::link((at, &path), (at, b"zz, of a deep one")).unwrap();
-    for (path, mode) in [(&b"plain"[..], 0o4751), (b"nano", 0o2604), (b"old", 0o0), (b"dir", 0o1777), (b"void", 0o500)]
-    {
+    for (path, mode) in [
+        (&b"plain"[..], 0o4751),
+        (b"nano", 0o2604),
+        (b"old", if is_root() { 0 } else { 0o400 }),
+        (b"dir", 0o1777),
+        (b"void", 0o500),
+    ] {
         change::set_mode(fs::open(at, path, Open::Entry).unwrap().as_fd(), mode).unwrap();
     }
     let file = fs::open(at, b"future", Open::Read).unwrap();

@@ -65,6 +65,10 @@ fn every_type_is_known_or_passed_over() {
     let what = |kind: u8| read(&[raw(kind, 0, b""), end()].concat()).remove(0).what;
     assert_eq!([0, b'0', b'7'].map(what), [const { What::File(0) }; 3]);
     assert_eq!([b'5', b'6', b'V'].map(what), [What::Directory, What::Fifo, What::Other(b'V')]);
+    // Some write the size of what it is another name of, or of what a directory needs on disk; no data follow.
+    for kind in [b'1', b'2', b'5', b'6'] {
+        assert_eq!(read(&[raw(kind, 700, b""), end()].concat())[1].name, b"last", "{kind}");
+    }
     let mut data = raw(b'M', 700, &[b'x'; 700]);
     data.extend(end());
     assert_eq!(

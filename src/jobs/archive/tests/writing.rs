@@ -1,7 +1,8 @@
 //! What is written, and what is told of what could not be.
 
 use super::{
-    BLOCK_OF_ZEROS, Extracting, Member, Over, Scratch, What, is_root, open, options, pack, plant, skip, survey, unpack,
+    BLOCK_OF_ZEROS, Extracting, Member, Over, Report, Scratch, What, heard, is_root, open, options, pack,
+    pack_and_tell, plant, skip, survey, unpack,
 };
 use crate::jobs::archive::output::{self, Output};
 use crate::jobs::archive::read_through;
@@ -17,7 +18,7 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 /// The names in an archive, in its order.
 fn members(archive: &Path) -> Vec<String> {
@@ -120,33 +121,72 @@ fn each_source_is_told_of() {
     assert_eq!(members(&archive), ["one", "two", "other", "three"]);
 }
 
-/// A file that others change all the while: it has its size in the archive, what follows it is right, and it is told.
+/// As somebody who may not read all of it: that is told, and the rest is in the archive.
+#[test]
+fn what_may_not_be_read_is_told() {
+    if !is_root() {
+        return skip("only root becomes another user");
+    }
+    let scratch = Scratch::new();
+    let tree = scratch.dir("tree");
+    for name in ["closed", "open"] {
+        write(tree.join(name), name).unwrap();
+        create_dir(tree.join(format!("{name} directory"))).unwrap();
+        write(tree.join(format!("{name} directory/file")), name).unwrap();
+    }
+    let set_mode = |path: &Path, mode| {
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    };
+    for (path, mode) in [("tree/closed", 0), ("tree/closed directory", 0), ("", 0o777)] {
+        set_mode(&scratch.path(path), mode);
+    }
+    let archive = scratch.path("a.tar.gz");
+    let as_nobody = || {
+        let nobody = rustix::process::Uid::from_raw(99);
+        // Credentials are a thread's own (credentials(7)).
+        rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
+        pack(&scratch.0, &["tree"], &archive, &options())
+    };
+    let (done, log) = std::thread::scope(|scope| scope.spawn(as_nobody).join()).unwrap();
+    assert!(!done.unwrap().kept[0].is_safe);
+    let denied = ["archive tree/closed", "look at tree/closed directory"];
+    assert_eq!(log, denied.map(|what| format!("Warning cannot {what}: Permission denied")));
+    assert_eq!(
+        members(&archive),
+        ["", "open", "open directory/", "open directory/file"].map(|name| format!("tree/{name}"))
+    );
+}
+
+/// A file that others change as it is read: it has its size in the archive, what follows it is right, and it is told.
 #[test]
 fn a_file_that_changes_is_not_safe() {
-    const SIZE: u64 = 8 << 20;
+    const SIZE: u64 = 1 << 20;
     for (grows, words) in [(true, "it became longer meanwhile"), (false, "it became shorter meanwhile")] {
         let scratch = Scratch::new();
         let dir = scratch.dir("dir");
         write(dir.join("changes"), vec![b'x'; SIZE as usize]).unwrap();
         write(dir.join("last"), "last").unwrap();
-        let (archive, is_over) = (scratch.path("a.tar.gz"), AtomicBool::new(false));
+        let archive = scratch.path("a.tar.gz");
         let temporary = scratch.path(std::str::from_utf8(&crate::parts::publish::temporary_name(b"a.tar.gz")).unwrap());
-        let (done, log) = std::thread::scope(|scope| {
-            scope.spawn(|| {
-                let file = std::fs::OpenOptions::new().write(true).open(dir.join("changes")).unwrap();
-                // Once its first bytes are in the archive, its size has been looked at.
+        let (mut report, ear) = Report::pair();
+        // So the writer waits after the first bytes, when it tells how far it is.
+        report.fill();
+        let (done, mut log) = std::thread::scope(|scope| {
+            let changes = scope.spawn(|| {
+                let deadline = Instant::now() + Duration::from_secs(60);
                 while std::fs::metadata(&temporary).map_or(0, |found| found.len()) == 0 {
-                    if is_over.load(Ordering::Relaxed) {
-                        return;
-                    }
-                    std::thread::yield_now();
+                    assert!(Instant::now() < deadline, "nothing is written");
+                    std::thread::sleep(Duration::from_millis(1));
                 }
+                let file = std::fs::OpenOptions::new().write(true).open(dir.join("changes")).unwrap();
                 file.set_len(if grows { SIZE + 1 } else { 5000 }).unwrap();
+                heard(&ear)
             });
-            let done = pack(&dir, &["changes", "last"], &archive, &Options { level: 0, ..options() });
-            is_over.store(true, Ordering::Relaxed);
-            done
+            let options = Options { level: 0, ..options() };
+            let done = pack_and_tell(&dir, &["changes", "last"], &archive, &options, &mut report);
+            (done, changes.join().unwrap())
         });
+        log.extend(heard(&ear));
         let written = done.unwrap();
         assert_eq!(written.kept.iter().map(|kept| kept.is_safe).collect::<Vec<_>>(), [false, true], "{log:?}");
         assert!(log.len() == 1 && log[0].contains(words), "{log:?}");
