@@ -107,10 +107,10 @@ impl Daemon {
             taken += 1;
         }
         self.perform_effects();
-        let message = format_args!(
+        let message = format!(
             "{taken} saved tasks taken up; not so: {changed} whose file has changed, {unknown} without scheduler"
         );
-        self.say(Level::Info, message);
+        self.say(Level::Info, format_args!("{message}"));
     }
 
     /// Writes what the next start is to find, if there is any.

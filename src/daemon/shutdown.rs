@@ -78,10 +78,10 @@ impl Daemon {
                 self.engine.drain(None, self.keeps_tasks());
                 let running = self.children.iter().count();
                 if running > 0 {
-                    let message = format_args!("time is over: {running} commands still run and get SIGTERM");
                     // Nobody expects what was given no time to have ended.
                     let given_time = self.config.shutdown_timeout > Millis(0);
-                    self.say(if given_time { Level::Warning } else { Level::Info }, message);
+                    let level = if given_time { Level::Warning } else { Level::Info };
+                    self.say(level, format_args!("time is over: {running} commands still run and get SIGTERM"));
                     self.stop_all();
                 }
                 self.phase = Phase::Terminating;
