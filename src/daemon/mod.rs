@@ -49,6 +49,7 @@ use presence::Presence;
 use saved::Keeping;
 use scan::Scanner;
 use shutdown::Phase;
+use sources::Appointments;
 use status::Counters;
 use std::os::fd::AsFd;
 
@@ -58,6 +59,8 @@ enum Token {
     Signals,
     Inotify,
     Timer,
+    /// The wall clock: it is time, or it was set.
+    WallClock,
     Mounts,
     Log,
     /// Standard output, where events are printed.
@@ -114,6 +117,7 @@ struct Daemon {
     scanner: Scanner,
     engine: Engine,
     children: Children,
+    appointments: Appointments,
     phase: Phase,
     /// It is to end like this.
     verdict: Option<End>,
@@ -188,6 +192,7 @@ impl Daemon {
             mounts: Mounts::default(),
             scanner: Scanner::new(inotify),
             children: Children::default(),
+            appointments: Appointments::default(),
             phase: Phase::Running,
             verdict: None,
             presence,
@@ -251,6 +256,7 @@ impl Daemon {
             self.since = self.empty_at;
         }
         self.arm()?;
+        self.arm_appointments()?;
         self.log.flush();
         let woken = self.wait(poll)?;
         self.now = clock::boot_now();
@@ -260,6 +266,7 @@ impl Daemon {
                 Token::Signals => self.read_signals()?,
                 Token::Inotify => self.read_events()?,
                 Token::Timer => self.acknowledge_timer()?,
+                Token::WallClock => self.wall_clock_woke()?,
                 Token::Mounts => self.mounts.changed = true,
                 Token::Log => self.log.flush(),
                 Token::Printer => self.output_woke(),
@@ -278,6 +285,9 @@ impl Daemon {
             poll.add(self.scanner.inotify.as_fd(), Interest::Read, Token::Inotify);
         }
         poll.add(self.timer.as_fd(), Interest::Read, Token::Timer);
+        if let Some(fd) = self.appointments.fd() {
+            poll.add(fd, Interest::Read, Token::WallClock);
+        }
         if let Some(fd) = self.mounts.file() {
             poll.add(fd, Interest::Priority, Token::Mounts);
         }

@@ -2,14 +2,17 @@
 
 use super::{Daemon, End};
 use crate::config::Config;
-use crate::engine::task::TaskRef;
+use crate::engine::task::{SchedulerId, TaskRef};
 use crate::jobs::Work;
 use crate::parts::diag::Failure;
 use crate::parts::log::Level;
 use crate::parts::stream::Stream;
 use crate::sources::{self, AFTER_FAILURE};
+use crate::sys::Errno;
 use crate::sys::inotify::Mask;
 use crate::sys::spawn::Exit;
+use crate::sys::timer::WallTimer;
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// Makes what the sources of a configuration want watched.
 pub fn prepare(config: &Config) {
@@ -20,13 +23,76 @@ pub fn prepare(config: &Config) {
     }
 }
 
+/// Instants of the wall clock at which sources want to look again.
+#[derive(Default)]
+pub struct Appointments {
+    timer: Option<WallTimer>,
+    /// At most one a source.
+    kept: Vec<(SchedulerId, i64)>,
+    armed: Option<i64>,
+}
+
+impl Appointments {
+    /// A source wants to look again then.
+    pub fn make(&mut self, source: SchedulerId, instant: i64) {
+        self.kept.retain(|(known, _)| *known != source);
+        self.kept.push((source, instant));
+    }
+
+    /// What to poll for them.
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.timer.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Arms the timer for the first of them; ECANCELED if the clock was set.
+    fn arm(&mut self) -> Result<(), Errno> {
+        let first = self.kept.iter().map(|(_, instant)| *instant).min();
+        let Some(instant) = first.filter(|_| first != self.armed) else { return Ok(()) };
+        let timer = match self.timer.take() {
+            Some(timer) => timer,
+            None => WallTimer::new()?,
+        };
+        let armed = timer.arm(instant);
+        self.timer = Some(timer);
+        armed.map(|()| self.armed = Some(instant))
+    }
+}
+
 impl Daemon {
+    /// Arms the timer of the wall clock for what sources have asked for.
+    pub fn arm_appointments(&mut self) -> Result<(), Failure> {
+        match self.appointments.arm() {
+            Err(Errno::ECANCELED) => {
+                self.appointments_are_due();
+                Ok(())
+            }
+            armed => armed.map_err(|errno| Failure::of("arm the timer of the wall clock", errno)),
+        }
+    }
+
+    /// The timer has fired, or the clock was set: whoever waits for an instant looks again, and says when next.
+    pub fn wall_clock_woke(&mut self) -> Result<(), Failure> {
+        let woken = self.appointments.timer.as_ref().map_or(Ok(()), WallTimer::acknowledge);
+        self.appointments_are_due();
+        woken.map_err(|errno| Failure::of("read the timer of the wall clock", errno))
+    }
+
+    fn appointments_are_due(&mut self) {
+        self.appointments.armed = None;
+        for (source, _) in std::mem::take(&mut self.appointments.kept) {
+            self.begin_source(source);
+        }
+    }
+
     /// Has each source look once at what there is; all that it wants to see later wakes it.
     pub fn begin_sources(&mut self) {
-        for (number, scheduler) in (0..).zip(&self.config.schedulers) {
-            if let Work::Source(call) = &scheduler.work {
-                self.engine.begin(self.now, number, (Mask::CREATE.with(Mask::ISDIR), &call.root));
-            }
+        self.appointments = Appointments::default();
+        (0..).zip(0..self.config.schedulers.len()).for_each(|(number, _)| self.begin_source(number));
+    }
+
+    fn begin_source(&mut self, number: SchedulerId) {
+        if let Some(Work::Source(call)) = self.config.scheduler(number).map(|scheduler| &scheduler.work) {
+            self.engine.begin(self.now, number, (Mask::CREATE.with(Mask::ISDIR), &call.root));
         }
     }
 

@@ -126,6 +126,11 @@ impl Report {
         }
     }
 
+    /// Has it done again at that wall time (Unix time in seconds), or when the clock is set before. Only for sources.
+    pub(crate) fn at(&mut self, instant: i64) {
+        let _ = self.line.say(&Message::At(instant));
+    }
+
     /// Has the job done again after so long, once it has ended; an event may want that sooner.
     pub fn again(&mut self, after: Millis) {
         let _ = self.line.say(&Message::Again(after));

@@ -18,6 +18,8 @@ impl Errno {
     pub const EAGAIN: Errno = Errno(libc::EAGAIN);
     /// The user's share of the disk is used up.
     pub const EDQUOT: Errno = Errno(libc::EDQUOT);
+    /// The clock was set.
+    pub const ECANCELED: Errno = Errno(libc::ECANCELED);
     /// No such child.
     pub const ECHILD: Errno = Errno(libc::ECHILD);
     /// A call was interrupted by a signal.

@@ -1,4 +1,4 @@
-//! timerfd_create(2): one descriptor that becomes readable at an instant of the boot clock.
+//! timerfd_create(2): a descriptor that becomes readable at an instant, of the boot clock or of the wall clock.
 
 use super::clock::{Tick, Timespec64};
 use super::{Errno, Fd, fd, gate};
@@ -20,10 +20,7 @@ struct Itimerspec64 {
 impl BootTimer {
     /// A timer that is not armed.
     pub fn new() -> Result<BootTimer, Errno> {
-        let flags = libc::TFD_NONBLOCK | libc::TFD_CLOEXEC;
-        // SAFETY: takes numbers only.
-        let raw = gate::call("timerfd_create", || unsafe { libc::timerfd_create(libc::CLOCK_BOOTTIME, flags) })?;
-        Ok(BootTimer { fd: Fd::new(raw) })
+        create(libc::CLOCK_BOOTTIME).map(|fd| BootTimer { fd })
     }
 
     /// Arms it for the instant `at` (in the past: fires at once), whatever was set before.
@@ -35,7 +32,7 @@ impl BootTimer {
             // All zero would disarm (timerfd_settime(2)).
             nanoseconds: if at.0 == 0 { 1 } else { nanoseconds },
         };
-        settime(self.fd.as_fd(), &Itimerspec64 { interval: Timespec64::default(), value })
+        settime(self.fd.as_fd(), &Itimerspec64 { interval: Timespec64::default(), value }, libc::TFD_TIMER_ABSTIME)
     }
 
     /// Takes note that it has fired; it is unarmed then.
@@ -54,7 +51,49 @@ impl AsFd for BootTimer {
     }
 }
 
-fn settime(timer: BorrowedFd<'_>, new: &Itimerspec64) -> Result<(), Errno> {
+/// A timer on CLOCK_REALTIME, which fires also when that clock is set (TFD_TIMER_CANCEL_ON_SET).
+pub struct WallTimer {
+    fd: Fd,
+}
+
+impl WallTimer {
+    /// A timer that is not armed.
+    pub fn new() -> Result<WallTimer, Errno> {
+        create(libc::CLOCK_REALTIME).map(|fd| WallTimer { fd })
+    }
+
+    /// Arms it for the instant `at` (Unix time in seconds; in the past: fires at once), whatever was set before. ECANCELED:
+    /// the clock was set meanwhile.
+    pub fn arm(&self, at: i64) -> Result<(), Errno> {
+        let value = Timespec64 { seconds: at.max(0), nanoseconds: i64::from(at <= 0) };
+        let how = libc::TFD_TIMER_ABSTIME | libc::TFD_TIMER_CANCEL_ON_SET;
+        settime(self.fd.as_fd(), &Itimerspec64 { interval: Timespec64::default(), value }, how)
+    }
+
+    /// Takes note that it has fired, or that the clock was set (ECANCELED): the one and the other ask for another look.
+    pub fn acknowledge(&self) -> Result<(), Errno> {
+        match fd::read_whole(self.fd.as_fd(), &mut [0; 8]) {
+            Ok(()) | Err(Errno::EAGAIN | Errno::ECANCELED) => Ok(()),
+            Err(errno) => Err(errno),
+        }
+    }
+}
+
+impl AsFd for WallTimer {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+fn create(clock: libc::clockid_t) -> Result<Fd, Errno> {
+    // SAFETY: takes numbers only.
+    let raw = gate::call("timerfd_create", || unsafe {
+        libc::timerfd_create(clock, libc::TFD_NONBLOCK | libc::TFD_CLOEXEC)
+    })?;
+    Ok(Fd::new(raw))
+}
+
+fn settime(timer: BorrowedFd<'_>, new: &Itimerspec64, how: libc::c_int) -> Result<(), Errno> {
     #[cfg(target_pointer_width = "32")]
     {
         let none = std::ptr::null_mut::<Itimerspec64>();
@@ -63,7 +102,7 @@ fn settime(timer: BorrowedFd<'_>, new: &Itimerspec64) -> Result<(), Errno> {
             libc::syscall(
                 super::clock::wide::SYS_TIMERFD_SETTIME64,
                 timer.as_raw_fd(),
-                libc::TFD_TIMER_ABSTIME,
+                how,
                 std::ptr::from_ref(new),
                 none,
             )
@@ -77,7 +116,7 @@ fn settime(timer: BorrowedFd<'_>, new: &Itimerspec64) -> Result<(), Errno> {
     let new = libc::itimerspec { it_interval: native(new.interval), it_value: native(new.value) };
     // SAFETY: a live structure of the call's own type; no old value asked for.
     gate::call("timerfd_settime", || unsafe {
-        libc::timerfd_settime(timer.as_raw_fd(), libc::TFD_TIMER_ABSTIME, &raw const new, std::ptr::null_mut())
+        libc::timerfd_settime(timer.as_raw_fd(), how, &raw const new, std::ptr::null_mut())
     })
     .map(drop)
 }

@@ -142,6 +142,7 @@ impl Daemon {
                     Message::Log(level, text) => self.say_of_child(level, child, format_args!("{text}")),
                     Message::Progress(so_far) => *progress = so_far,
                     Message::Again(after) => self.engine.again(child.task, after.after(self.now)),
+                    Message::At(instant) => self.appointments.make(child.about.scheduler, instant),
                     Message::Done => return Some(Ok(None)),
                     Message::Made(path) => return Some(Ok(Some(path.to_vec()))),
                     Message::Failed(why) => return Some(Err(why.to_owned())),

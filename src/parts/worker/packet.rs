@@ -48,6 +48,8 @@ pub enum Message<'a> {
     Progress(Progress),
     /// From the worker: once this job is done, the same is to be done again after so many milliseconds.
     Again(Millis),
+    /// From the worker: the same at that wall time (Unix time in seconds), and whenever the clock is set.
+    At(i64),
     /// From the worker: it is done, without a result.
     Done,
     /// From the worker: it is done, and this is the path of what it made.
@@ -67,6 +69,7 @@ impl Message<'_> {
             Message::Made(path) => (5, path.to_vec()),
             Message::Failed(text) => (6, text.as_bytes().to_vec()),
             Message::Again(after) => (7, after.0.to_ne_bytes().to_vec()),
+            Message::At(instant) => (8, instant.to_ne_bytes().to_vec()),
         };
         let length = HEADER + body.len();
         let fits = u32::try_from(length).ok().filter(|_| length <= MOST_BYTES).ok_or(Errno::EMSGSIZE)?;
@@ -102,6 +105,7 @@ pub fn decode(packet: &[u8]) -> Option<(u64, Message<'_>)> {
         5 => Message::Made(body),
         6 => Message::Failed(line(body)?),
         7 => Message::Again(Millis(u64::from_ne_bytes(body.try_into().ok()?))),
+        8 => Message::At(i64::from_ne_bytes(body.try_into().ok()?)),
         _ => return None,
     };
     Some((u64::from_ne_bytes(*task), message))
