@@ -7,8 +7,8 @@ use crate::jobs::command::Environment;
 use crate::parts::diag::Failure;
 use crate::parts::log::{Log, Target};
 use crate::parts::text::to_bytes;
-use crate::parts::zone::Zone;
-use crate::sys::fs::{self, CWD, Open};
+use crate::parts::zone::here;
+use crate::sys::fs;
 use crate::sys::signal::Signals;
 use crate::sys::{Fd, fd, process, spawn};
 use getopts::Matches;
@@ -65,7 +65,7 @@ pub fn environment() -> Environment {
 
 /// The log as it is configured, in local time.
 pub fn local_log(config: &Config) -> Result<Log, Failure> {
-    Log::open(config.logs.clone(), variable("JOURNAL_STREAM").as_deref(), local_zone())
+    Log::open(config.logs.clone(), variable("JOURNAL_STREAM").as_deref(), here::zone())
 }
 
 /// Forks. The child goes on; the parent ends once a byte comes from the descriptor that the child gets here: it serves; or
@@ -111,10 +111,4 @@ pub fn failed(failure: Failure) -> ExitCode {
 
 fn variable(name: &str) -> Option<Vec<u8>> {
     std::env::var_os(name).map(OsString::into_vec)
-}
-
-fn local_zone() -> Zone {
-    /// No zone's file has a tenth of that.
-    const MOST: usize = 64 * 1024;
-    Zone::local(variable("TZ").as_deref(), |path| fs::read(CWD, path, Open::ReadFollowing, MOST).ok())
 }

@@ -1,6 +1,7 @@
 //! The command line: one file a command, each with its options and its help. Results go to standard output, everything
 //! else to standard error; exit status 0 is done, 1 failed, 2 wrong usage.
 
+mod backup;
 mod check;
 mod collect;
 mod daemon;
@@ -30,13 +31,14 @@ struct Command {
     run: Run,
 }
 
-const COMMANDS: [Command; 10] = [
+const COMMANDS: [Command; 11] = [
     Command { name: "daemon", purpose: "watch directories and run tasks", run: daemon::run },
     Command { name: "check", purpose: "test the configuration", run: check::run },
     Command { name: "explain", purpose: "show what would happen, without doing it", run: explain::run },
     Command { name: "status", purpose: "show what the daemon is doing", run: status::run },
     Command { name: "run", purpose: "run a command when paths change, without a configuration", run: run::run },
     Command { name: "events", purpose: "print events as they come", run: events::run },
+    Command { name: "backup", purpose: "schedule daily backups, and make them", run: backup::run },
     Command { name: "collect", purpose: "archive files once enough have come", run: collect::run },
     Command { name: "list-events", purpose: "show the events and their meaning", run: events::list },
     Command { name: "help", purpose: "show this, or a command's help", run: help::run },

@@ -19,11 +19,13 @@ pub enum Kind {
     Watch,
     /// `[collector NAME]`.
     Collector,
+    /// `[backup]`.
+    Backup,
 }
 
 /// A kind's word and keys; a key that may stand several times ends with `*`, one that goes on with a name with `.`.
 /// The keys of an event map are event names, read elsewhere.
-pub const SECTIONS: [(Kind, &str, &[&str]); 6] = [
+pub const SECTIONS: [(Kind, &str, &[&str]); 7] = [
     (
         Kind::Daemon,
         "daemon",
@@ -83,6 +85,7 @@ pub const SECTIONS: [(Kind, &str, &[&str]); 6] = [
     ),
     (Kind::EventMap, "event_map", &[]),
     (Kind::Watch, "watch", &["auto_add", "event_map", "exclude*", "existing", "path*", "rec"]),
+    (Kind::Backup, "backup", &["dir", "on_failure", "then"]),
     (Kind::Collector, "collector", &["base_dir", "keep", "level", "max_age", "on_failure", "then", "threshold"]),
 ];
 
@@ -102,9 +105,9 @@ pub fn kind_of(section: &Section, complaints: &mut Vec<Diagnostic>) -> Option<Ki
         return None;
     };
     match (kind, section.name.as_str()) {
-        (Kind::Daemon, "") => {}
-        (Kind::Daemon, _) => {
-            complaints.push(Diagnostic::error(section.span.clone(), "[daemon] has no name"));
+        (Kind::Daemon | Kind::Backup, "") => {}
+        (Kind::Daemon | Kind::Backup, _) => {
+            complaints.push(Diagnostic::error(section.span.clone(), format!("[{word}] has no name")));
         }
         (Kind::Rule | Kind::Scheduler | Kind::EventMap | Kind::Watch | Kind::Collector, name) if !is_name(name) => {
             let complaint = Diagnostic::error(section.span.clone(), format!("[{word}] needs a name"));

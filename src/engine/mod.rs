@@ -2,6 +2,7 @@
 //!
 //! No file here makes a system call or reads a clock; of `sys` it takes only types. So it is tested without sleeping.
 
+pub mod due;
 pub mod rehearsal;
 pub mod rule;
 pub mod task;

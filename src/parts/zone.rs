@@ -12,6 +12,8 @@
 //! file is refused, Unix time has none), and TZ strings which name daylight saving time but not
 //! its rules (`CET-1CEST`: libcs would take those of the United States, or none).
 
+pub mod here;
+
 use std::fmt;
 use std::ops::Range;
 
@@ -167,7 +169,6 @@ impl Zone {
     /// second earlier; `None` if the offset never changes again.
     ///
     /// Transitions which leave the offset as it is (a new abbreviation, say) are passed over.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the backup clock will ask"))]
     pub fn next_transition(&self, t: i64) -> Option<i64> {
         let is_next = |&at: &i64| at > t && self.offset_at(at) != self.offset_at(at - 1);
         let passed = self.transitions.partition_point(|&(at, _)| at <= t);

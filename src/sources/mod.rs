@@ -1,6 +1,7 @@
 //! Sources: what makes things happen beside watches. Each has a pure part that decides, and a part that does; that runs in a
 //! worker, as jobs do.
 
+pub mod backup;
 pub mod collect;
 
 use crate::jobs::{self, Call, own};
@@ -13,6 +14,7 @@ pub const AFTER_FAILURE: Millis = Millis(10_000);
 /// Does a source's work, or a job, in a worker; see [`jobs::run`].
 pub fn run(own: &own::Named<'_>, kind: &str, value: &[u8], report: &mut Report) -> Result<Option<Vec<u8>>, String> {
     match kind {
+        backup::KIND => backup::run(value, report),
         collect::KIND => collect::run(value, report),
         _ => jobs::run(own, kind, value, report),
     }

@@ -98,12 +98,21 @@ pub fn order_group(leader: Pid, order: Order) -> Result<(), Errno> {
 
 /// Sends SIGUSR1 to a process, by its number; EPERM where it is another user's, ESRCH where there is none.
 pub fn send_usr1(process: i32) -> Result<(), Errno> {
+    send(process, libc::SIGUSR1)
+}
+
+/// The same of SIGTERM.
+pub fn send_term(process: i32) -> Result<(), Errno> {
+    send(process, libc::SIGTERM)
+}
+
+fn send(process: i32, signal: libc::c_int) -> Result<(), Errno> {
     if process <= 0 {
         // These would mean groups.
         return Err(Errno::ESRCH);
     }
     // SAFETY: takes numbers only.
-    gate::call("kill", || unsafe { libc::kill(process, libc::SIGUSR1) }).map(drop)
+    gate::call("kill", || unsafe { libc::kill(process, signal) }).map(drop)
 }
 
 /// Whether SIGHUP is ignored, as nohup(1) has it for the program that it starts.

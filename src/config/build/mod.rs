@@ -1,11 +1,11 @@
 //! Sections into values: names are resolved to numbers, and every value is checked.
 
-mod collector;
 mod daemon;
 mod logs;
 mod map;
 mod rule;
 mod scheduler;
+mod source;
 mod together;
 mod values;
 mod watch;
@@ -17,11 +17,11 @@ use crate::engine::task::EventMap;
 use crate::engine::watch::Watch;
 use crate::parts::accounts::Accounts;
 use crate::parts::diag::{Diagnostic, Source, Span};
-use collector::collector;
 use daemon::daemon;
 use map::event_map;
 use rule::rule;
 use scheduler::{Surroundings, scheduler};
+use source::{backup, collector};
 use std::rc::Rc;
 use watch::watch;
 
@@ -59,18 +59,20 @@ pub fn build(
     let rules: Vec<_> = rule_names.into_iter().zip(rules).collect();
     let surroundings = Surroundings { logs: &logs, names: &names, rules: &rules, accounts, jobs };
     let mut schedulers: Vec<Scheduler> = of(Kind::Scheduler).map(|s| scheduler(s, &surroundings, complaints)).collect();
-    let collectors: Vec<_> = of(Kind::Collector).map(|s| collector(s, &surroundings, complaints)).collect();
-    schedulers.extend(collectors.iter().map(|collector| collector.scheduler.clone()));
+    let mut sources: Vec<_> = of(Kind::Collector).map(|s| collector(s, &surroundings, complaints)).collect();
+    sources.extend(of(Kind::Backup).map(|s| backup(s, &surroundings, complaints)));
+    schedulers.extend(sources.iter().map(|source| source.scheduler.clone()));
     let lognames: Vec<&str> = schedulers.iter().map(|scheduler| scheduler.logname.as_str()).chain([DAEMON]).collect();
     daemon.logs.check_names(&lognames, complaints);
-    let chosen: Vec<(&Section, &Scheduler)> = of(Kind::Scheduler).chain(of(Kind::Collector)).zip(&schedulers).collect();
+    let chosen: Vec<(&Section, &Scheduler)> =
+        of(Kind::Scheduler).chain(of(Kind::Collector)).chain(of(Kind::Backup)).zip(&schedulers).collect();
     together::refuse_cycles(&chosen, complaints);
     let mut maps: Vec<EventMap> = of(Kind::EventMap).map(|section| event_map(section, &names, complaints)).collect();
     together::warn_of_vain_max_wait(&chosen, &maps, complaints);
     let map_names: Vec<&str> = of(Kind::EventMap).map(|section| section.name.as_str()).collect();
     let mut watches: Vec<Watch> = of(Kind::Watch).map(|section| watch(section, &map_names, complaints)).collect();
-    for (at, collector) in (names.len()..).zip(collectors) {
-        let (map, watch) = collector.source(at, maps.len());
+    for (at, source) in (names.len()..).zip(sources) {
+        let (map, watch) = source.waking(at, maps.len());
         maps.push(map);
         watches.push(watch);
     }

@@ -82,6 +82,7 @@ fn archive(job: &Job, report: &mut Report) -> Result<Vec<u8>, Failure> {
         excludes: Vec::new(),
         one_file_system: false,
         skip_caches: false,
+        left_out: Vec::new(),
         level: job.level,
         mode: 0o600,
         over: Over::Nothing,

@@ -45,6 +45,8 @@ pub struct Options {
     pub one_file_system: bool,
     /// What is in directories that are marked as caches (CACHEDIR.TAG) is left out, but for the mark.
     pub skip_caches: bool,
+    /// What is left out besides, with all that is in it.
+    pub left_out: Vec<Id>,
     /// Gzip's, 0 (fast) to 9 (small).
     pub level: u32,
     /// The archive's permission bits.
@@ -97,6 +99,7 @@ pub fn prepare<'t>(
     report: &mut Report,
 ) -> Result<Prepared<'t>, Failure> {
     let (draft, own) = output::begin(target, options.over)?;
+    let own = [own, options.left_out.clone()].concat();
     let (kept, sums) = write_members(sources, Output::new(&draft, target, options.level), own, options, report)?;
     output::read_back(&draft, target, sums, options.mode)?;
     let written = Written { kept, members: sums.members, bytes: sums.bytes };

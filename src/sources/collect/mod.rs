@@ -247,6 +247,7 @@ impl Collector<'_> {
             excludes: Vec::new(),
             one_file_system: false,
             skip_caches: false,
+            left_out: Vec::new(),
             level: self.settings.level,
             mode: if claims.are_public()? { 0o644 } else { 0o600 },
             over: Over::File,

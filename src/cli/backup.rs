@@ -1,0 +1,192 @@
+//! `dogwatch backup`: schedules of backups, and the service that makes them, in a backup directory.
+
+use super::daemon::failed;
+use super::watching::{absolute, serve};
+use super::{Usage, out, shown};
+use crate::config::Draft;
+use crate::daemon::{End, Wishes};
+use crate::parts::diag::Failure;
+use crate::parts::lockfile;
+use crate::parts::text::{Escaped, to_bytes};
+use crate::sources::backup::book::{Book, Who, line, minute};
+use crate::sources::backup::schedule::{Listing, Schedule};
+use crate::sys::fs::{self, CWD};
+use crate::sys::lock::Holder;
+use crate::sys::{Fd, clock, fd, process, signal, spawn};
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+
+/// The service's end is looked for so often, in milliseconds: nobody else tells of it.
+const PAUSE: u16 = 10;
+
+/// The command `backup`.
+pub fn run(words: &[String], _: &[String]) -> Result<ExitCode, ExitCode> {
+    let about = "Schedules daily backups, and makes them:\n\
+                 \x20   start            start the service in the background\n\
+                 \x20   stop             end it, once what is due is done\n\
+                 \x20   create SCHEDULE  add path;hh:mm;name\n\
+                 \x20   delete INDEX     remove the schedule of this number\n\
+                 \x20   list             show the schedules with their numbers\n\
+                 \x20   backups          show the backups\n\
+                 \x20   service          be the service, in the foreground";
+    let mut usage = Usage::new("dogwatch backup [-C DIR] COMMAND", about);
+    usage.options.optopt("C", "directory", "the backup directory (default: .)", "DIR");
+    usage.options.optflag("l", "long", "backups: with size and time");
+    let matches = usage.parse(words, 2)?;
+    let dir = matches.opt_str("directory").unwrap_or_else(|| ".".to_owned());
+    let book = absolute(&to_bytes(&dir)).and_then(|path| Book::open(&path)).map_err(failed)?;
+    let words: Vec<&str> = matches.free.iter().map(String::as_str).collect();
+    let manager = Manager { book };
+    match words[..] {
+        ["start"] => manager.start(),
+        ["stop"] => manager.stop(),
+        ["create", schedule] => manager.create(&to_bytes(schedule)),
+        ["delete", index] => manager.delete(index),
+        ["list"] => manager.list(),
+        ["backups"] => manager.backups(matches.opt_present("long")),
+        ["service"] => manager.service(None),
+        _ => Err(usage.wrong("give one of: start, stop, create SCHEDULE, delete INDEX, list, backups, service")),
+    }
+}
+
+struct Manager {
+    book: Book,
+}
+
+impl Manager {
+    fn create(&self, schedule: &[u8]) -> Result<ExitCode, ExitCode> {
+        let malformed = || format!("malformed schedule: {}", Escaped(schedule));
+        let read = match Schedule::parse(schedule) {
+            Ok(read) => read,
+            Err(why) => return Err(self.refuse(&malformed(), &why)),
+        };
+        let added = self.book.change_schedules(|old, listing| {
+            listing.with_new_name(read)?;
+            let gap: &[u8] = if old.is_empty() || old.ends_with(b"\n") { b"" } else { b"\n" };
+            Ok(([old, gap, schedule, b"\n"].concat(), ()))
+        });
+        match added.map_err(failed)? {
+            Ok(()) => self.done(&format!("New schedule added: {}", line(schedule))),
+            Err(why) => Err(self.refuse(&malformed(), &why)),
+        }
+    }
+
+    fn delete(&self, index: &str) -> Result<ExitCode, ExitCode> {
+        let none = format!("no schedule at index {}", shown(index));
+        let wanted = index.parse::<usize>().ok().filter(|_| !index.starts_with('+'));
+        let deleted = self.book.change_schedules(|old, _| {
+            let mut lines: Vec<&[u8]> = old.split_inclusive(|byte| *byte == b'\n').collect();
+            let is_there = |at: &usize| lines.get(*at).is_some_and(|line| !trimmed(line).is_empty());
+            let at = wanted.filter(is_there).ok_or("")?;
+            let line = lines.remove(at);
+            Ok((lines.concat(), trimmed(line).to_vec()))
+        });
+        match deleted.map_err(failed)? {
+            Ok(deleted) => self.done(&format!("Schedule deleted: {}", line(&deleted))),
+            Err(_) => Err(self.refuse(&none, "")),
+        }
+    }
+
+    fn list(&self) -> Result<ExitCode, ExitCode> {
+        let schedules = self.book.schedules().map_err(failed)?;
+        let lines = schedules.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty());
+        let text: String = lines.map(|(index, line)| format!("{index}: {}\n", Escaped(line))).collect();
+        for (index, wrong) in Listing::read(&schedules).bad {
+            out::complain(&format!("dogwatch: schedule {index} is none: {wrong}\n"));
+        }
+        self.log("Show schedules list")?;
+        out::print(&text).map(|()| ExitCode::SUCCESS)
+    }
+
+    fn backups(&self, long: bool) -> Result<ExitCode, ExitCode> {
+        let mut text = String::new();
+        for name in self.book.names().map_err(failed)? {
+            if long {
+                let path = self.book.path_of(&Book::shown(&name));
+                let found = fs::stat(CWD, &path).map_err(|errno| failed(Failure::on_path("look at", &path, errno)))?;
+                text += &format!("{:>12}  {}  ", found.size, minute(found.mtime.0));
+            }
+            text += &format!("{}\n", Escaped(&name));
+        }
+        self.log("Show backups list")?;
+        out::print(&text).map(|()| ExitCode::SUCCESS)
+    }
+
+    fn start(&self) -> Result<ExitCode, ExitCode> {
+        if let Some(holder) = self.holder()? {
+            let since = fs::stat(CWD, &self.book.pid_file()).map_or(0, |found| found.mtime.0);
+            let running = format!("backup_service already running ({}, since {})", who(holder), minute(since));
+            return Err(self.refuse(&running, ""));
+        }
+        let fail = |errno| failed(Failure::of("start the service", errno));
+        let (answer, ready) = fd::pipe().map_err(fail)?;
+        let Some(child) = process::fork().map_err(fail)? else {
+            drop(answer);
+            fd::silence_standard().map_err(|_| ExitCode::FAILURE)?;
+            return self.service(Some(ready));
+        };
+        drop(ready);
+        if fd::read(answer.as_fd(), &mut [0]) == Ok(1) {
+            return self.done("backup_service started");
+        }
+        let _ = spawn::wait(child);
+        Err(self.refuse("backup_service did not start", "start it by `dogwatch backup service` to see why"))
+    }
+
+    fn stop(&self) -> Result<ExitCode, ExitCode> {
+        let pid = match self.holder()? {
+            None => return Err(self.refuse("backup_service not running", "")),
+            Some(Holder::Elsewhere) => return Err(self.refuse("backup_service lives in another pid namespace", "")),
+            Some(Holder::Process(pid)) => pid,
+        };
+        signal::send_term(pid).map_err(|errno| failed(Failure::of("stop the service", errno)))?;
+        while self.holder()? == Some(Holder::Process(pid)) {
+            clock::sleep(PAUSE);
+        }
+        self.done("backup_service stopped")
+    }
+
+    /// Is the service, until it is asked to end. `ready` gets a byte once it has looked at what is due.
+    fn service(&self, ready_fd: Option<Fd>) -> Result<ExitCode, ExitCode> {
+        let mut draft = Draft::default();
+        draft.section("daemon", "").set("log", "", b"stderr warning");
+        // What is due and what runs is brought to its end.
+        draft.set("on_shutdown", "", b"cancel").set("shutdown_timeout", "", b"30d");
+        draft.section("backup", "").set("dir", "-C", &self.book.path);
+        let wishes = Wishes { pid_file: Some(self.book.pid_file()), ready_fd, ..Wishes::default() };
+        match serve(draft, wishes)? {
+            End::Orderly => Ok(ExitCode::SUCCESS),
+            End::Hasty | End::Command(_) | End::TimedOut => Err(ExitCode::FAILURE),
+        }
+    }
+
+    fn holder(&self) -> Result<Option<Holder>, ExitCode> {
+        lockfile::holder(&self.book.pid_file()).map_err(failed)
+    }
+
+    fn log(&self, text: &str) -> Result<(), ExitCode> {
+        self.book.log(Who::Manager, text).map_err(failed)
+    }
+
+    fn done(&self, text: &str) -> Result<ExitCode, ExitCode> {
+        self.log(text).map(|()| ExitCode::SUCCESS)
+    }
+
+    /// Says what is wrong, to the log and to people, whom `why` is told too.
+    fn refuse(&self, what: &str, why: &str) -> ExitCode {
+        let colon = if why.is_empty() { "" } else { ": " };
+        out::complain(&format!("dogwatch: {what}{colon}{why}\n"));
+        self.log(&format!("Error: {what}")).err().unwrap_or(ExitCode::FAILURE)
+    }
+}
+
+fn who(holder: Holder) -> String {
+    match holder {
+        Holder::Process(pid) => format!("pid {pid}"),
+        Holder::Elsewhere => "in another pid namespace".to_owned(),
+    }
+}
+
+fn trimmed(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\n").unwrap_or(line)
+}
