@@ -1,5 +1,7 @@
 //! `dogwatch backup`: schedules of backups, and the service that makes them, in a backup directory.
 
+mod outlook;
+
 use super::daemon::failed;
 use super::watching::{absolute, serve};
 use super::{Usage, out, shown};
@@ -8,14 +10,19 @@ use crate::daemon::{End, Wishes};
 use crate::parts::diag::Failure;
 use crate::parts::lockfile;
 use crate::parts::text::{Escaped, to_bytes};
+use crate::parts::worker::Report;
+use crate::parts::zone::here;
 use crate::sources::backup::book::{Book, Who, line, minute};
 use crate::sources::backup::schedule::{Listing, Schedule};
+use crate::sources::backup::service;
 use crate::sys::fs::{self, CWD};
 use crate::sys::lock::Holder;
 use crate::sys::{Fd, clock, fd, process, signal, spawn};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
+/// The exit status of `status` when a backup is overdue.
+const OVERDUE: u8 = 3;
 /// The service's end is looked for so often, in milliseconds: nobody else tells of it.
 const PAUSE: u16 = 10;
 
@@ -28,10 +35,14 @@ pub fn run(words: &[String], _: &[String]) -> Result<ExitCode, ExitCode> {
                  \x20   delete INDEX     remove the schedule of this number\n\
                  \x20   list             show the schedules with their numbers\n\
                  \x20   backups          show the backups\n\
+                 \x20   run NAME|all     make one, or all, now\n\
+                 \x20   status           show what is due, and the last backups\n\
+                 \x20   next             show when backups are due next\n\
                  \x20   service          be the service, in the foreground";
     let mut usage = Usage::new("dogwatch backup [-C DIR] COMMAND", about);
     usage.options.optopt("C", "directory", "the backup directory (default: .)", "DIR");
     usage.options.optflag("l", "long", "backups: with size and time");
+    usage.options.optopt("n", "count", "next: so many instants (default: 10)", "N");
     let matches = usage.parse(words, 2)?;
     let dir = matches.opt_str("directory").unwrap_or_else(|| ".".to_owned());
     let book = absolute(&to_bytes(&dir)).and_then(|path| Book::open(&path)).map_err(failed)?;
@@ -44,8 +55,16 @@ pub fn run(words: &[String], _: &[String]) -> Result<ExitCode, ExitCode> {
         ["delete", index] => manager.delete(index),
         ["list"] => manager.list(),
         ["backups"] => manager.backups(matches.opt_present("long")),
+        ["run", name] => manager.run(&to_bytes(name)),
+        ["status"] => manager.status(),
+        ["next"] => {
+            let count = matches.opt_str("count").unwrap_or_else(|| "10".to_owned());
+            let number = count.parse::<usize>().ok().filter(|number| *number > 0);
+            manager
+                .next(number.ok_or_else(|| usage.wrong(&format!("-n {}: it takes a number from 1 on", shown(&count))))?)
+        }
         ["service"] => manager.service(None),
-        _ => Err(usage.wrong("give one of: start, stop, create SCHEDULE, delete INDEX, list, backups, service")),
+        _ => Err(usage.wrong("give one of the commands that dogwatch help backup shows")),
     }
 }
 
@@ -110,6 +129,43 @@ impl Manager {
         }
         self.log("Show backups list")?;
         out::print(&text).map(|()| ExitCode::SUCCESS)
+    }
+
+    /// Makes backups now, whatever is due; one of them may fail.
+    fn run(&self, name: &[u8]) -> Result<ExitCode, ExitCode> {
+        let listing = Listing::read(&self.book.schedules().map_err(failed)?);
+        let is_meant = |schedule: &Schedule| name == b"all" || schedule.plan.key.name == name;
+        let meant: Vec<Schedule> = listing.good.into_iter().map(|(_, schedule)| schedule).filter(is_meant).collect();
+        if meant.is_empty() {
+            return Err(self.refuse(&format!("no schedule of the name {}", Escaped(name)), ""));
+        }
+        let mut report = Report::to_people();
+        let mut status = ExitCode::SUCCESS;
+        for schedule in &meant {
+            if let Err(failure) = service::make(&self.book, schedule, &here::zone(), &mut report) {
+                status = failed(failure);
+            }
+        }
+        Ok(status)
+    }
+
+    /// Exit status 3 if a backup is overdue.
+    fn status(&self) -> Result<ExitCode, ExitCode> {
+        let listing = Listing::read(&self.book.schedules().map_err(failed)?);
+        let (zone, now) = (here::zone(), clock::wall_now());
+        let service = self.holder()?.map_or("not running".to_owned(), |holder| format!("running ({})", who(holder)));
+        let (mut text, mut any_overdue) = (format!("service: {service}\n"), false);
+        for (_, schedule) in &listing.good {
+            let (line, is_overdue) = outlook::state(&self.book, schedule, &zone, now).map_err(failed)?;
+            (text, any_overdue) = (text + &line, any_overdue || is_overdue);
+        }
+        out::print(&text)?;
+        if any_overdue { Err(ExitCode::from(OVERDUE)) } else { Ok(ExitCode::SUCCESS) }
+    }
+
+    fn next(&self, count: usize) -> Result<ExitCode, ExitCode> {
+        let listing = Listing::read(&self.book.schedules().map_err(failed)?);
+        out::print(&outlook::next(&listing, &here::zone(), clock::wall_now(), count)).map(|()| ExitCode::SUCCESS)
     }
 
     fn start(&self) -> Result<ExitCode, ExitCode> {

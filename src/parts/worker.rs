@@ -25,6 +25,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const CALLED: &str = "dogwatch: worker";
 /// A longer line is logged in parts.
 const MOST_IN_A_LINE: usize = 4096;
+/// To a terminal: back to the start of the line, which is erased (ECMA-48, EL).
+const AT_LINE_START: &str = "\r\x1b[K";
 /// Progress is told at most so often, in milliseconds.
 const PROGRESS_EVERY: u64 = 250;
 
@@ -103,37 +105,73 @@ impl Line {
     }
 }
 
-/// How a job that runs in a worker tells of itself.
+/// How a job tells of itself: one that runs in a worker to whoever has started that, any other to people, on standard error.
 pub struct Report {
-    line: Arc<Line>,
+    /// None: to people.
+    line: Option<Arc<Line>>,
     told: Option<Tick>,
 }
 
 impl Report {
+    /// For a job that people have called at their terminal.
+    pub(crate) fn to_people() -> Report {
+        Report { line: None, told: None }
+    }
+
     /// Adds to the daemon's log, under the scheduler's logname; each line of the text becomes a line there, which also
     /// names scheduler, task and path. Control characters are escaped.
     pub fn log(&mut self, level: Level, text: &str) {
-        self.line.log(level, text);
+        match &self.line {
+            Some(line) => line.log(level, text),
+            None if level >= Level::Warning => {
+                self.clear();
+                let _ = fd::write_all(fd::STDERR, format!("dogwatch: {}\n", Escaped(text.as_bytes())).as_bytes());
+            }
+            None => {}
+        }
     }
 
     /// Tells how many bytes of the work are done, and of how many in all (0 if that is not known). `dogwatch status` shows
     /// it. It may be called often: most calls tell nobody.
     pub fn progress(&mut self, done: u64, total: u64) {
         let now = clock::boot_now();
-        if self.told.is_none_or(|told| now.0 >= told.0 + PROGRESS_EVERY) {
-            self.told = Some(now);
-            let _ = self.line.say(&Message::Progress(Progress { done, total }));
+        if self.told.is_some_and(|told| now.0 < told.0 + PROGRESS_EVERY) {
+            return;
+        }
+        let progress = Progress { done, total };
+        match &self.line {
+            Some(line) => drop(line.say(&Message::Progress(progress))),
+            None if !fd::is_terminal(fd::STDERR) => {}
+            None => drop(fd::write_all(fd::STDERR, format!("{AT_LINE_START}{progress}").as_bytes())),
+        }
+        self.told = Some(now);
+    }
+
+    /// Takes what stands on the terminal's line away.
+    fn clear(&mut self) {
+        if self.told.take().is_some() && self.line.is_none() && fd::is_terminal(fd::STDERR) {
+            let _ = fd::write_all(fd::STDERR, AT_LINE_START.as_bytes());
         }
     }
 
     /// Has it done again at that wall time (Unix time in seconds), or when the clock is set before. Only for sources.
     pub(crate) fn at(&mut self, instant: i64) {
-        let _ = self.line.say(&Message::At(instant));
+        self.say(&Message::At(instant));
     }
 
     /// Has the job done again after so long, once it has ended; an event may want that sooner.
     pub fn again(&mut self, after: Millis) {
-        let _ = self.line.say(&Message::Again(after));
+        self.say(&Message::Again(after));
+    }
+
+    fn say(&self, message: &Message<'_>) {
+        let _ = self.line.as_ref().map(|line| line.say(message));
+    }
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        self.clear();
     }
 }
 
@@ -142,7 +180,7 @@ impl Report {
     /// One for a test, which hears it at the socket's other end.
     pub fn pair() -> (Report, Fd) {
         let (ours, theirs) = socket::pair().unwrap_or_else(|errno| std::process::exit(errno.0));
-        (Report { line: Arc::new(Line { socket: theirs, task: AtomicU64::new(0) }), told: None }, ours)
+        (Report { line: Some(Arc::new(Line { socket: theirs, task: AtomicU64::new(0) })), told: None }, ours)
     }
 
     /// Fills the socket: whatever is told next waits until the other end has listened.
@@ -173,7 +211,7 @@ pub fn serve(
         let job = buffer.get(..length).and_then(packet::decode);
         let Some((task, Message::Job { kind, value })) = job else { return Some(1) };
         line.task.store(task, Ordering::Relaxed);
-        let result = run(kind, value, &mut Report { line: Arc::clone(&line), told: None });
+        let result = run(kind, value, &mut Report { line: Some(Arc::clone(&line)), told: None });
         if answer(&line, result).is_err() {
             return Some(1);
         }

@@ -103,6 +103,12 @@ pub fn ensure_standard() -> Result<(), Errno> {
     Ok(())
 }
 
+/// Whether it is a terminal (isatty(3)).
+pub fn is_terminal(fd: BorrowedFd<'_>) -> bool {
+    // SAFETY: takes a number only.
+    unsafe { libc::isatty(fd.as_raw_fd()) == 1 }
+}
+
 /// Puts /dev/null in the place of standard input, output and error.
 pub fn silence_standard() -> Result<(), Errno> {
     let null = fs::open(fs::CWD, b"/dev/null", fs::Open::ReadWriteFollowing)?;
