@@ -195,6 +195,9 @@ impl Manager {
             Some(Holder::Elsewhere) => return Err(self.refuse("backup_service lives in another pid namespace", "")),
             Some(Holder::Process(pid)) => pid,
         };
+        if lockfile::holder(&self.book.daemon_file()).map_err(failed)?.is_some() {
+            return Err(self.refuse("backup_service is a part of the daemon", "take [backup] out of its configuration"));
+        }
         signal::send_term(pid).map_err(|errno| failed(Failure::of("stop the service", errno)))?;
         while self.holder()? == Some(Holder::Process(pid)) {
             clock::sleep(PAUSE);

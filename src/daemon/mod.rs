@@ -30,6 +30,7 @@ use crate::engine::watch::Watches;
 use crate::jobs::Work;
 use crate::jobs::command::{Command, Environment};
 use crate::parts::diag::Failure;
+use crate::parts::lockfile::Lockfile;
 use crate::parts::log::{Level, Log};
 use crate::sys::clock::{self, Tick};
 use crate::sys::inotify::{self, Inotify, Mask};
@@ -118,6 +119,8 @@ struct Daemon {
     engine: Engine,
     children: Children,
     appointments: Appointments,
+    /// What sources need locked.
+    locks: Vec<Lockfile>,
     phase: Phase,
     /// It is to end like this.
     verdict: Option<End>,
@@ -173,6 +176,11 @@ impl Daemon {
         let timer = BootTimer::new().map_err(|errno| Failure::of("make a timer", errno))?;
         fs::chdir_root().map_err(|errno| Failure::on_path("enter", b"/", errno))?;
         sources::prepare(&config);
+        let mut locks = Vec::new();
+        // What is made from the command line has a pid file of its own.
+        if origin.is_some() {
+            sources::lock(&config, &mut locks)?;
+        }
         let (rules, now) = (config.rules(), clock::boot_now());
         let printer = presence.wishes.printer.take();
         let printed = printer.as_ref().map(Printer::events).unwrap_or_default();
@@ -193,6 +201,7 @@ impl Daemon {
             scanner: Scanner::new(inotify),
             children: Children::default(),
             appointments: Appointments::default(),
+            locks,
             phase: Phase::Running,
             verdict: None,
             presence,

@@ -9,6 +9,7 @@ use crate::engine::watch::tree::NodeId;
 use crate::engine::watch::{Scan, Trouble};
 use crate::jobs::{Work, files};
 use crate::parts::diag::Failure;
+use crate::parts::lockfile::Lockfile;
 use crate::parts::log::Level;
 use crate::parts::text::Escaped;
 use crate::sys::clock;
@@ -138,8 +139,8 @@ impl Daemon {
     fn list_on(&mut self) {
         let (now, lost) = (Moment::now(), self.degraded.since.unwrap_or(self.since));
         let since = self.since.since(now).min(lost.since(now));
-        let pid_file = self.presence.lockfile.as_ref();
-        let listed = self.engine.feed(self.now, |watches, sink| self.scanner.list_on(watches, pid_file, since, sink));
+        let pid_files: Vec<&Lockfile> = self.presence.lockfile.iter().chain(&self.locks).collect();
+        let listed = self.engine.feed(self.now, |watches, sink| self.scanner.list_on(watches, &pid_files, since, sink));
         if let Err(Miss::At(node, errno)) = listed {
             let path = self.engine.watches.tree().path(node, b"");
             let failure = Failure::on_path("list", &path, errno).hint("what is in it already is not seen");

@@ -6,6 +6,7 @@ use super::shutdown::Phase;
 use super::{Daemon, permitted, sources};
 use crate::config::{self, Config, Refused};
 use crate::engine::task::SchedulerId;
+use crate::parts::diag::Failure;
 use crate::parts::log::Level;
 
 /// Where the configuration is read from again, and how.
@@ -37,8 +38,7 @@ impl Daemon {
         self.reload_asked = false;
         let _ = self.presence.notify("RELOADING=1");
         let refused = match origin.load() {
-            Ok((config, warnings)) => match permitted(&config).and_then(|()| self.log.reconfigure(config.logs.clone()))
-            {
+            Ok((config, warnings)) => match self.ready_for(&config) {
                 Ok(()) => {
                     self.say_lines(Level::Warning, &warnings);
                     return self.take_over(config);
@@ -50,6 +50,13 @@ impl Daemon {
         self.say_lines(Level::Error, &refused);
         self.say(Level::Error, format_args!("the new configuration is not taken: the old one goes on"));
         let _ = self.presence.notify("READY=1");
+    }
+
+    /// Does what may keep a configuration from being taken.
+    fn ready_for(&mut self, config: &Config) -> Result<(), Failure> {
+        permitted(config)?;
+        self.log.reconfigure(config.logs.clone())?;
+        sources::lock(config, &mut self.locks)
     }
 
     fn take_over(&mut self, config: Config) {

@@ -155,11 +155,11 @@ impl Scanner {
     }
 
     /// Goes on with a listing by as much as one read brings; it is over if its directory has gone. What has changed at or after `since` (wall time, seconds)
-    /// counts as recent. Our own pid file must not be opened.
+    /// counts as recent. Our own pid files must not be opened.
     pub fn list_on(
         &mut self,
         watches: &mut Watches,
-        pid_file: Option<&Lockfile>,
+        pid_files: &[&Lockfile],
         since: i64,
         sink: Sink<'_>,
     ) -> Result<(), Miss> {
@@ -177,7 +177,7 @@ impl Scanner {
             if claim::is_leftover(entry.name) && watches.is_tidied(node) {
                 left.push(entry.name.to_vec());
             }
-            let closely = closely && !pid_file.is_some_and(|pid_file| pid_file.is(dir.as_fd(), entry.name));
+            let closely = closely && !pid_files.iter().any(|pid_file| pid_file.is(dir.as_fd(), entry.name));
             if let Some(found) = look_at(dir.as_fd(), entry, &Listing { closely, ..listing }, since) {
                 watches.entry(node, scan, found, sink);
             }

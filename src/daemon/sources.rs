@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::engine::task::{SchedulerId, TaskRef};
 use crate::jobs::Work;
 use crate::parts::diag::Failure;
+use crate::parts::lockfile::{self, Lockfile, Refused};
 use crate::parts::log::Level;
 use crate::parts::stream::Stream;
 use crate::sources::{self, AFTER_FAILURE};
@@ -21,6 +22,26 @@ pub fn prepare(config: &Config) {
             sources::prepare(call);
         }
     }
+}
+
+/// Takes the locks that the sources of a configuration need, and lets go of others; after an error, all are as they were.
+pub fn lock(config: &Config, held: &mut Vec<Lockfile>) -> Result<(), Failure> {
+    let calls = config.schedulers.iter().filter_map(|scheduler| match &scheduler.work {
+        Work::Source(call) => Some(call),
+        Work::Archive(_) | Work::Command(_) | Work::Files | Work::Own(_) => None,
+    });
+    let wanted: Vec<Vec<u8>> = calls.flat_map(sources::locks).collect();
+    let missing = wanted.iter().filter(|path| !held.iter().any(|lock| lock.path() == **path));
+    let take = |path: &Vec<u8>| {
+        lockfile::take(path).map_err(|refused| match refused {
+            Refused::Held(failure) => failure.hint("somebody else makes the backups of that directory"),
+            Refused::Failed(failure) => failure,
+        })
+    };
+    let taken = missing.map(take).collect::<Result<Vec<Lockfile>, Failure>>()?;
+    held.retain(|lock| wanted.iter().any(|path| path == lock.path()));
+    held.extend(taken);
+    Ok(())
 }
 
 /// Instants of the wall clock at which sources want to look again.

@@ -67,6 +67,11 @@ pub fn holder(path: &[u8]) -> Result<Option<Holder>, Failure> {
 }
 
 impl Lockfile {
+    /// Its path.
+    pub fn path(&self) -> &[u8] {
+        &self.path
+    }
+
     /// Whether this name is the locked file's: then it must not be opened.
     pub fn is(&self, dir: BorrowedFd<'_>, name: &[u8]) -> bool {
         let same = |found: Stat| (found.dev, found.ino) == (self.found.dev, self.found.ino);

@@ -185,7 +185,8 @@ impl Report {
 
     /// Fills the socket: whatever is told next waits until the other end has listened.
     pub fn fill(&self) {
-        while socket::send(self.line.socket.as_fd(), &[0], Wait::No).is_ok() {}
+        let Some(line) = &self.line else { return };
+        while socket::send(line.socket.as_fd(), &[0], Wait::No).is_ok() {}
     }
 }
 

@@ -7,6 +7,7 @@ pub mod collect;
 use crate::jobs::{self, Call, own};
 use crate::parts::duration::Millis;
 use crate::parts::worker::Report;
+use backup::book;
 
 /// After a failure, a source is asked again after this.
 pub const AFTER_FAILURE: Millis = Millis(10_000);
@@ -22,7 +23,14 @@ pub fn run(own: &own::Named<'_>, kind: &str, value: &[u8], report: &mut Report) 
 
 /// Makes what a source wants watched. Why that could not be made, its first look tells.
 pub fn prepare(call: &Call) {
-    if call.kind == collect::KIND {
-        collect::prepare(&call.value);
+    match call.kind {
+        collect::KIND => collect::prepare(&call.value),
+        backup::KIND => backup::prepare(&call.value),
+        _ => {}
     }
+}
+
+/// The pid files, by their absolute paths, that the daemon locks as long as it has this source.
+pub fn locks(call: &Call) -> Vec<Vec<u8>> {
+    if call.kind == backup::KIND { book::locks(&call.value).to_vec() } else { Vec::new() }
 }

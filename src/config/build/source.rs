@@ -10,6 +10,7 @@ use crate::engine::watch::{Watch, WatchPath};
 use crate::jobs::archive::USUAL_LEVEL;
 use crate::jobs::{Call, Work};
 use crate::parts::diag::Diagnostic;
+use crate::parts::pattern::Pattern;
 use crate::sources::backup;
 use crate::sources::collect::{self, Settings};
 use crate::sys::inotify::Mask;
@@ -20,6 +21,7 @@ pub(super) struct Source {
     /// What is watched, and for which events.
     paths: Vec<Vec<u8>>,
     events: &'static [Mask],
+    exclude: Vec<Pattern>,
     /// Whether what is there counts.
     existing: bool,
 }
@@ -28,8 +30,9 @@ pub(super) struct Source {
 const ARRIVALS: [Mask; 3] = [Mask::CLOSE_WRITE, Mask::MOVED_TO, Mask::CREATE];
 /// It is another one now.
 const CHANGES: [Mask; 4] = [Mask::CLOSE_WRITE, Mask::MOVED_TO, Mask::CREATE, Mask::DELETE];
-/// Files by which the system says what its time zone is.
-const ZONES: [&[u8]; 2] = [b"/etc/localtime", b"/etc/TZ"];
+/// Where files stand by which the system says what its time zone is; others there do not count.
+const ZONES: &[u8] = b"/etc";
+const NO_ZONE: &[u8] = b"/etc/([^lT]|l[^o]|lo[^c]|T[^Z])";
 
 pub(super) fn collector(
     section: &Section,
@@ -55,7 +58,7 @@ pub(super) fn collector(
     };
     let call = Call { kind: collect::KIND, value: settings.encode(), root: base };
     let scheduler = scheduler((own_name(section), section.name.clone()), rules, call);
-    Source { scheduler, paths: vec![settings.spool()], events: &ARRIVALS, existing: true }
+    Source { scheduler, paths: vec![settings.spool()], exclude: Vec::new(), events: &ARRIVALS, existing: true }
 }
 
 pub(super) fn backup(section: &Section, surroundings: &Surroundings<'_>, complaints: &mut Vec<Diagnostic>) -> Source {
@@ -68,8 +71,8 @@ pub(super) fn backup(section: &Section, surroundings: &Surroundings<'_>, complai
     let schedules = [&dir[..], b"/", backup::SCHEDULES].concat();
     let call = Call { kind: backup::KIND, value: dir.clone(), root: dir };
     let scheduler = scheduler((own_name(section), backup::KIND.to_owned()), rules, call);
-    let paths = ZONES.iter().map(|path| path.to_vec()).chain([schedules]).collect();
-    Source { scheduler, paths, events: &CHANGES, existing: false }
+    let paths = vec![schedules, ZONES.to_vec()];
+    Source { scheduler, paths, exclude: Pattern::new(NO_ZONE).into_iter().collect(), events: &CHANGES, existing: false }
 }
 
 fn rules(reader: &mut Reader<'_>, surroundings: &Surroundings<'_>, logname: &str) -> task::Scheduler {
@@ -117,7 +120,7 @@ impl Source {
         let watch = Watch {
             name,
             paths: self.paths.into_iter().map(|base| WatchPath { base, globs: Vec::new() }).collect(),
-            exclude: Vec::new(),
+            exclude: self.exclude,
             existing: self.existing,
             tidied: false,
             map: map.try_into().unwrap_or_default(),

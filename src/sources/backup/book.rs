@@ -18,6 +18,8 @@ const BACKUPS: &[u8] = b"backups";
 const LOGS: &[u8] = b"logs";
 const RUNS: &[u8] = b".backup_runs";
 const PID: &[u8] = b".backup_service.pid";
+/// This besides, if the service is a part of the daemon.
+const DAEMON: &[u8] = b".backup_daemon.pid";
 /// A file of schedules, or of runs, that is longer was written by nobody in earnest.
 const MOST_BYTES: usize = 16 << 20;
 
@@ -28,6 +30,11 @@ pub enum Who {
     Manager,
     /// What makes the backups.
     Service,
+}
+
+/// What a daemon locks that is the service of this directory.
+pub fn locks(dir: &[u8]) -> [Vec<u8>; 2] {
+    [PID, DAEMON].map(|name| [dir, b"/", name].concat())
 }
 
 /// A backup directory, which is trusted: links in its path are followed.
@@ -56,6 +63,11 @@ impl Book {
         self.path_of(PID)
     }
 
+    /// What a daemon locks besides that is the service.
+    pub fn daemon_file(&self) -> Vec<u8> {
+        self.path_of(DAEMON)
+    }
+
     fn read(&self, name: &[u8]) -> Result<Vec<u8>, Failure> {
         match fs::read(self.dir.as_fd(), name, Open::ReadFollowing, MOST_BYTES) {
             Err(Errno::ENOENT) => Ok(Vec::new()),
@@ -70,6 +82,14 @@ impl Book {
     /// The lines of the schedules file, as they are.
     pub fn schedules(&self) -> Result<Vec<u8>, Failure> {
         self.read(SCHEDULES)
+    }
+
+    /// Makes the file of schedules if it is missing.
+    pub fn make_schedules(&self) -> Result<(), Failure> {
+        match change::open_or_create(self.dir.as_fd(), SCHEDULES, 0o644) {
+            Ok(_) => Ok(()),
+            Err(errno) => Err(self.failure("make", SCHEDULES, errno)),
+        }
     }
 
     /// Changes the schedules; nobody else does meanwhile. Nothing is written if `change` says why not.

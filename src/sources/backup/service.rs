@@ -126,7 +126,9 @@ fn archive(book: &Book, schedule: &Schedule, zone: &Zone, report: &mut Report) -
     if found.kind == Kind::Symlink {
         return Err(fail(&"it is a symbolic link: name what it leads to"));
     }
-    let member = path.strip_prefix(b"/").unwrap_or(path);
+    let is_named = |part: &&[u8]| !matches!(*part, b"" | b"." | b"..");
+    let member = path.split(|byte| *byte == b'/').filter(is_named).collect::<Vec<_>>().join(&b'/');
+    let member = if member.is_empty() { b"." } else { &member[..] };
     let backups = book.backups()?;
     let dir = fs::stat(backups.as_fd(), b"").map_err(|errno| fail(&errno))?;
     let options = Options {
