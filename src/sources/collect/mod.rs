@@ -8,7 +8,6 @@ mod choose;
 mod claims;
 mod older;
 
-use super::AFTER_FAILURE;
 use crate::jobs::archive::write::{self, Kept, Options, Prepared, Source};
 use crate::jobs::files::links;
 use crate::parts::beneath::{Refused, Root};
@@ -85,9 +84,6 @@ pub fn run(value: &[u8], report: &mut Report) -> Result<Option<Vec<u8>>, String>
     let (date, rest) = value.split_at(end);
     let settings = Settings::decode(rest.get(1..).unwrap_or_default()).ok_or_else(wrong)?;
     let collected = Collector::open(&settings).and_then(|collector| collector.work(date, report));
-    if collected.is_err() {
-        report.again(AFTER_FAILURE);
-    }
     collected.map_err(|failure| failure.to_string())
 }
 
