@@ -1,9 +1,12 @@
 //! What a collector takes, and when: pure, it is told what is in the spool.
 
 use crate::parts::duration::Millis;
+use crate::sys::fs::Time;
 
 /// A file that has not changed for so long counts as whole where nobody can tell whether it is open for writing.
 pub const QUIET: Millis = Millis(2_000);
+/// What has changed later than so many milliseconds from now has not: the clock was set back since.
+const AHEAD: i64 = 60_000;
 
 /// A file in the spool.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -29,6 +32,13 @@ pub enum Verdict {
 pub fn is_valid(name: &[u8]) -> bool {
     let is_swap = matches!(name, [.., b'.', b's', b'w', last] if last.is_ascii_alphabetic());
     !name.starts_with(b".") && !is_swap
+}
+
+/// How old a file is that has come or changed at this time. After a clock was set back, nobody knows: it is old.
+pub fn age(changed: Time, now: Time) -> Millis {
+    let millis = |(seconds, nanoseconds): Time| seconds.saturating_mul(1_000) + i64::from(nanoseconds / 1_000_000);
+    let age = millis(now).saturating_sub(millis(changed));
+    Millis(u64::try_from(age).unwrap_or(if age < -AHEAD { u64::MAX } else { 0 }))
 }
 
 /// What to do with these files: as soon as `threshold` are whole, or one of them is as old as `max_age`, all that are whole

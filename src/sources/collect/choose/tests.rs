@@ -49,3 +49,12 @@ fn too_old_a_file_is_enough() {
     files[0].open = Some(true);
     assert_eq!(choose(&files, 10, Some(AGE)), Verdict::Wait(Some(Millis(AGE.0 - 5))));
 }
+
+#[test]
+fn after_a_clock_was_set_back_files_are_old() {
+    assert_eq!(age((100, 900_000_000), (103, 100_000_000)), Millis(2_200));
+    // Another clock, or a look that takes its time.
+    assert_eq!(age((160, 0), (100, 0)), Millis(0));
+    let stepped = file("a", age((1_000_000, 0), (100, 0)).0, None);
+    assert_eq!(choose(&[stepped], 1, None), names(&["a"], 1));
+}
