@@ -145,9 +145,7 @@ impl Daemon {
                 if self.presence.wishes.once {
                     self.verdict = Some(End::Command(Exit::Code(spawn::NOT_FOUND)));
                 }
-                self.counters.failed += 1;
-                self.say_of_task(Level::Error, &about, format_args!("failed: {why}"));
-                self.engine.finished(self.now, task, Outcome::Failed);
+                self.task_ended(task, &scheduler, &about, &Err(why));
             }
         }
     }
@@ -291,9 +289,10 @@ impl Daemon {
             Outcome::Failed | Outcome::Outdated => self.counters.failed += 1,
         }
         self.say_under(level, scheduler, about, format_args!("{words}"));
-        self.engine.finished(self.now, task, outcome);
         if matches!(scheduler.work, Work::Source(_)) {
-            self.source_has_worked(task, result);
+            self.source_has_worked(task, outcome, result);
+        } else {
+            self.engine.finished(self.now, task, outcome);
         }
     }
 

@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod edges;
 #[cfg(feature = "fault")]
 mod fault;
 mod lines;

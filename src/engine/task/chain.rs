@@ -63,8 +63,12 @@ impl Tasks {
         self.put(now, tree, to, &cause, delay.after(now).0);
     }
 
-    /// The job of a task that runs has something to do again at that time: it runs once more, unless an event wants that sooner.
+    /// The job of a task that runs has something to do again at that time: it runs once more, unless an event wants that sooner,
+    /// or its scheduler is gone.
     pub fn again(&mut self, task: TaskRef, due: Tick) {
+        if self.slab.get(task.0).is_none_or(|task| self.spec(task.scheduler).is_none()) {
+            return;
+        }
         if let State::Running { again_at } = self.slab.state(task.0) {
             let again_at = again_at.map_or(due.0, |sooner| sooner.min(due.0));
             self.slab.set_state(task.0, State::Running { again_at: Some(again_at) });
