@@ -12,6 +12,8 @@ use crate::sys::inotify::Mask;
 pub enum Outcome<'a> {
     /// It was done; the path is that of what it made, if that is not the event's.
     Done(Option<&'a [u8]>),
+    /// There was nothing to be done, and nobody is handed anything.
+    Nothing,
     /// It failed.
     Failed,
     /// It was ended for a newer event, which is no failure.
@@ -43,7 +45,7 @@ impl Tasks {
         };
         let (to, result) = match outcome {
             Outcome::Done(result) => (spec.then, result),
-            Outcome::Outdated => return,
+            Outcome::Nothing | Outcome::Outdated => return,
             Outcome::Failed => (spec.on_failure, None),
         };
         let Some(to) = to else { return };
