@@ -71,7 +71,7 @@ fn main() {
         is_there
     };
     let is_complete = OTHERS.map(|(name, programs, _)| {
-        let is_complete = programs.iter().all(|program| is_there(program));
+        let is_complete = programs.iter().all(is_there);
         if !is_complete {
             println!("{name} is left out, for it is not installed");
         }
