@@ -145,9 +145,7 @@ impl Daemon {
                 if self.presence.wishes.once {
                     self.verdict = Some(End::Command(Exit::Code(spawn::NOT_FOUND)));
                 }
-                self.counters.failed += 1;
-                self.say_of_task(Level::Error, &about, format_args!("failed: {why}"));
-                self.engine.finished(self.now, task, Outcome::Failed);
+                self.task_ended(task, &scheduler, &about, &Err(why));
             }
         }
     }
@@ -282,18 +280,22 @@ impl Daemon {
         result: &Result<Option<Vec<u8>>, String>,
     ) {
         let (level, words, outcome) = match result {
+            Ok(None) if matches!(scheduler.work, Work::Source(_)) => {
+                (Level::Debug, "nothing to be done".to_owned(), Outcome::Nothing)
+            }
             Ok(None) => (Level::Info, "done".to_owned(), Outcome::Done(None)),
             Ok(Some(path)) => (Level::Info, format!("done: {}", Escaped(path)), Outcome::Done(Some(path))),
             Err(why) => (Level::Error, format!("failed: {why}"), Outcome::Failed),
         };
         match outcome {
-            Outcome::Done(_) => self.counters.done += 1,
+            Outcome::Done(_) | Outcome::Nothing => self.counters.done += 1,
             Outcome::Failed | Outcome::Outdated => self.counters.failed += 1,
         }
         self.say_under(level, scheduler, about, format_args!("{words}"));
-        self.engine.finished(self.now, task, outcome);
         if matches!(scheduler.work, Work::Source(_)) {
-            self.source_has_worked(task, result);
+            self.source_has_worked(task, outcome, result);
+        } else {
+            self.engine.finished(self.now, task, outcome);
         }
     }
 

@@ -97,7 +97,7 @@ impl Engine {
 
     /// A job has failed for a reason that will not go away at once: its task, if it is to run again, waits for so long.
     pub fn hold(&mut self, now: Tick, task: TaskRef, pause: Millis) {
-        self.tasks.hold(now, task, pause);
+        self.tasks.hold(now, self.watches.tree_mut(), task, pause);
     }
 
     /// Schedules a task that no event asks for.

@@ -139,6 +139,38 @@ fn sweep(fault: &str, judge: impl Fn(&Run) -> Option<String> + Sync) {
     println!("{fault} at each of {met} calls of a collection");
 }
 
+/// What an archive holds is not found in the spool after a power cut, nor claimed, however little of the rest is on disk.
+#[test]
+fn claims_are_on_disk_before_the_archive_and_their_end_after_it() {
+    let calls = run("").calls;
+    let places = |call: &str| -> Vec<usize> { (0..calls.len()).filter(|at| calls[*at].starts_with(call)).collect() };
+    let (syncs, renames, unlinks) = (places("fsync"), places("renameat"), places("unlinkat"));
+    let [.., claimed, _] = renames[..] else { panic!("{calls:?}") };
+    // The last claim is looked at; then its directory and the spool are synced.
+    assert_eq!(
+        (renames.len(), &calls[claimed + 2..claimed + 4]),
+        (FILES.len() + 1, &["fsync"; 2].map(String::from)[..])
+    );
+    // The last one removes the directory.
+    let [.., last, directory] = unlinks[..] else { panic!("{calls:?}") };
+    assert!(syncs.iter().any(|at| (last..directory).contains(at)), "{calls:?}");
+}
+
+/// As long as there are too few names, no file is looked at.
+#[test]
+fn too_few_files_are_not_looked_at() {
+    let leases = |threshold: &str| {
+        let scratch = scratch();
+        put(&scratch, FILES);
+        let mut command = dogwatch();
+        command.args(["collect", "--dry-run", "--threshold", threshold]).current_dir(scratch.path(""));
+        let status = command.env("DOGWATCH_FAULT_LOG", scratch.path("points")).status().unwrap();
+        assert!(status.success());
+        scratch.read("points").lines().filter(|line| line.contains(" fcntl")).count()
+    };
+    assert_eq!((leases("3") - leases("4"), leases("4")), (2 * FILES.len(), leases("5")));
+}
+
 #[test]
 fn a_kill_at_each_call_loses_nothing() {
     sweep("kill", |run| {

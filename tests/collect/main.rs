@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod edges;
 #[cfg(feature = "fault")]
 mod fault;
 mod lines;
@@ -397,7 +398,8 @@ fn the_daemon_collects_and_hands_on() {
     }
     holds(&scratch.path("files.tar.gz"), numbered(0..3));
     assert_eq!(names(&scratch.path("")).iter().filter(|name| name.starts_with("files_")).count(), 1);
-    daemon.stop();
+    // A look that finds too few hands nothing on.
+    assert_eq!(daemon.stop().matches(" prints: shipped ").count(), 3);
 }
 
 /// A collection that fails is told, loses nothing, and is tried again.

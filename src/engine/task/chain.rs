@@ -12,6 +12,8 @@ use crate::sys::inotify::Mask;
 pub enum Outcome<'a> {
     /// It was done; the path is that of what it made, if that is not the event's.
     Done(Option<&'a [u8]>),
+    /// There was nothing to be done, and nobody is handed anything.
+    Nothing,
     /// It failed.
     Failed,
     /// It was ended for a newer event, which is no failure.
@@ -43,7 +45,7 @@ impl Tasks {
         };
         let (to, result) = match outcome {
             Outcome::Done(result) => (spec.then, result),
-            Outcome::Outdated => return,
+            Outcome::Nothing | Outcome::Outdated => return,
             Outcome::Failed => (spec.on_failure, None),
         };
         let Some(to) = to else { return };
@@ -63,8 +65,12 @@ impl Tasks {
         self.put(now, tree, to, &cause, delay.after(now).0);
     }
 
-    /// The job of a task that runs has something to do again at that time: it runs once more, unless an event wants that sooner.
+    /// The job of a task that runs has something to do again at that time: it runs once more, unless an event wants that sooner,
+    /// or its scheduler is gone.
     pub fn again(&mut self, task: TaskRef, due: Tick) {
+        if self.slab.get(task.0).is_none_or(|task| self.spec(task.scheduler).is_none()) {
+            return;
+        }
         if let State::Running { again_at } = self.slab.state(task.0) {
             let again_at = again_at.map_or(due.0, |sooner| sooner.min(due.0));
             self.slab.set_state(task.0, State::Running { again_at: Some(again_at) });

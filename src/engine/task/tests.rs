@@ -4,6 +4,7 @@ mod end;
 mod keys;
 mod pending;
 mod reload;
+mod sources;
 
 use super::*;
 use crate::engine::watch::ROOT;

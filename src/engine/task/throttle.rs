@@ -29,14 +29,17 @@ pub fn held_until(task: &Task, now: Tick) -> u64 {
 }
 
 impl Tasks {
-    /// A task that is delayed starts then, and not before, whatever asks for it.
-    pub fn hold(&mut self, now: Tick, task: TaskRef, pause: Millis) {
-        let State::Delayed(timer) = self.slab.state(task.0) else { return };
+    /// A task that has not started, were it due already, starts then and not before, whatever asks for it.
+    pub fn hold(&mut self, now: Tick, tree: &mut Tree, task: TaskRef, pause: Millis) {
+        let TaskRef(at) = task;
+        let (State::Delayed(_) | State::Queued(_)) = self.slab.state(at) else { return };
         let until = now.0 + pause.0.min(PAUSES[1]);
-        self.wheel.reschedule(timer, until);
-        if let Some(task) = self.slab.get_mut(task.0) {
+        self.take_out(at);
+        self.delay_or_enqueue(at, until, now);
+        if let Some(task) = self.slab.get_mut(at) {
             (task.in_a_row, task.mark) = (MOST_IN_A_ROW, until as u32);
         }
+        self.set_aside_if_too_late(tree, at);
     }
 
     /// A task has run, and was asked for again meanwhile. The answer is when it may start, at the earliest.

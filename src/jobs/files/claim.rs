@@ -18,6 +18,8 @@ const ASIDE: &[u8] = b".dogwatch-gone-";
 /// So often it is tried to find a name that is free, or nobody at a directory, with so many milliseconds between.
 const MOST_TRIES: u32 = 100;
 const PAUSE: u16 = 20;
+/// A name has so many bytes at the most (NAME_MAX).
+const LONGEST: usize = 255;
 
 /// What was claimed.
 pub struct Claim<'s> {
@@ -161,7 +163,10 @@ fn empty(dir: BorrowedFd<'_>, at: At<'_>) -> Result<Vec<Vec<u8>>, Failure> {
 
 /// Renames something into a directory, where it gets a number if its name is taken; the answer is the name that it has then.
 pub fn give_back_one((dir, name): At<'_>, to: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
-    let numbered = (1..MOST_TRIES).map(|n| [name, format!(".{n}").as_bytes()].concat());
+    let numbered = (1..MOST_TRIES).map(|n| format!(".{n}")).map(|number| {
+        let stem = name.get(..LONGEST - number.len()).unwrap_or(name);
+        [stem, number.as_bytes()].concat()
+    });
     let mut given = Err(Errno::EEXIST);
     for free in std::iter::once(name.to_vec()).chain(numbered) {
         given = publish::rename((dir, name), (to, &free), Over::Nothing).map(|_| free);

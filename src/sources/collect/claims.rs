@@ -15,6 +15,7 @@ use crate::parts::worker::Report;
 use crate::sys::change::{self, At};
 use crate::sys::fs::{self, Id, Kind, Open};
 use crate::sys::{Errno, Fd, clock, copy, lease, lock};
+use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// Its name in the spool.
@@ -78,32 +79,47 @@ impl<'s> Claims<'s> {
         // An archive that cannot be read has nothing safe in it.
         let archived = self.archived(archive, path).unwrap_or_else(|failure| {
             report.log(Level::Warning, &failure.to_string());
-            Vec::new()
+            BTreeSet::new()
         });
         // Its name may not be on disk yet.
         change::sync_names(archive.0).map_err(|errno| Failure::on_path("write", path, errno))?;
-        for name in archived {
-            self.remove(&name)?;
-        }
+        // Backwards: another name of a file is known by the first.
+        archived.iter().rev().try_for_each(|name| self.remove(name))?;
+        self.names.retain(|name| !archived.contains(name));
         self.give_back_all()
     }
 
     /// The claims that are members of an archive, by name, time, size and bytes.
-    fn archived(&self, archive: At<'_>, path: &[u8]) -> Result<Vec<Vec<u8>>, Failure> {
+    fn archived(&self, archive: At<'_>, path: &[u8]) -> Result<BTreeSet<Vec<u8>>, Failure> {
         let file = match fs::open(archive.0, archive.1, Open::Read) {
-            Err(Errno::ENOENT) => return Ok(Vec::new()),
+            Err(Errno::ENOENT) => return Ok(BTreeSet::new()),
             file => file.map_err(|errno| Failure::on_path("open", path, errno))?,
         };
         let mut archive = Archive::new(file.as_fd(), path)?;
-        let mut archived = Vec::new();
+        let mut archived = BTreeSet::new();
         while let Some(member) = archive.next()? {
-            if let (What::File(size), Ok(_)) = (&member.what, self.names.binary_search(&member.name)) {
-                if self.is_it(&member, *size, &mut archive)? {
-                    archived.push(member.name);
-                }
+            if self.names.binary_search(&member.name).is_err() {
+                continue;
+            }
+            let is_it = match &member.what {
+                What::File(size) => self.is_it(&member, *size, &mut archive)?,
+                What::Link(first) => archived.contains(first) && self.id(first)? == self.id(&member.name)?,
+                What::Directory
+                | What::Symlink(_)
+                | What::Fifo
+                | What::Character(_)
+                | What::Block(_)
+                | What::Other(_) => false,
+            };
+            if is_it {
+                archived.insert(member.name);
             }
         }
         Ok(archived)
+    }
+
+    fn id(&self, name: &[u8]) -> Result<Id, Failure> {
+        fs::stat(self.dir(), name).map(|found| found.id()).map_err(|errno| self.failure("look at", name, errno))
     }
 
     fn is_it(&self, member: &Member, size: u64, archive: &mut Archive<'_>) -> Result<bool, Failure> {
@@ -138,8 +154,18 @@ impl<'s> Claims<'s> {
         self.names.insert(place, name.to_vec());
         match fs::stat(self.dir(), name) {
             Ok(found) if found.id() == wanted => Ok(()),
-            Ok(_) | Err(_) => self.give_back(name),
+            Ok(_) | Err(Errno::ENOENT) => self.give_back(vec![name.to_vec()]).map(drop),
+            Err(errno) => {
+                self.give_back(vec![name.to_vec()])?;
+                Err(self.failure("look at", name, errno))
+            }
         }
+    }
+
+    /// Has on disk which files are claimed: after a power cut, what an archive holds is not found in the spool.
+    pub fn sync(&self) -> Result<(), Failure> {
+        let synced = change::sync_names(self.dir()).and_then(|()| change::sync_names(self.spool.0));
+        synced.map_err(|errno| failure(self.spool, "write", NAME, errno))
     }
 
     /// Waits a moment for those who write to a claim, and gives back what is open even then; the answer is those.
@@ -149,8 +175,7 @@ impl<'s> Claims<'s> {
             let is_open = |name: &&Vec<u8>| lease::is_open(self.dir(), name) == Some(true);
             let open: Vec<Vec<u8>> = self.names().filter(is_open).cloned().collect();
             if open.is_empty() || clock::boot_now().0 > end {
-                open.iter().try_for_each(|name| self.give_back(name))?;
-                return Ok(open);
+                return self.give_back(open);
             }
             clock::sleep(PAUSE);
         }
@@ -172,8 +197,7 @@ impl<'s> Claims<'s> {
                 changed.push(name.clone());
             }
         }
-        changed.iter().try_for_each(|name| self.give_back(name))?;
-        Ok(changed)
+        self.give_back(changed)
     }
 
     /// Whether anybody may read all of them.
@@ -185,21 +209,24 @@ impl<'s> Claims<'s> {
 
     /// All that is left is given back, and the directory removed.
     pub fn give_back_all(&mut self) -> Result<(), Failure> {
-        std::mem::take(&mut self.names).iter().try_for_each(|name| self.give_back(name))
+        let all = std::mem::take(&mut self.names);
+        self.give_back(all).map(drop)
     }
 
-    /// It gets its name back, or if that is taken, one with a number.
-    fn give_back(&mut self, name: &[u8]) -> Result<(), Failure> {
-        self.names.retain(|known| known != name);
-        claim::give_back_one((self.dir(), name), self.spool.0)
-            .map(drop)
-            .map_err(|errno| self.failure("give back", name, errno))
+    /// They, which are in order, get their names back, or where that is taken, one with a number. One that cannot does not keep
+    /// the others. The answer is those.
+    fn give_back(&mut self, names: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>, Failure> {
+        self.names.retain(|known| names.binary_search(known).is_err());
+        let failure = |name: &Vec<u8>| {
+            let given = claim::give_back_one((self.dir(), name), self.spool.0);
+            given.err().map(|errno| self.failure("give back", name, errno))
+        };
+        let failed = names.iter().filter_map(failure).reduce(|first, _| first);
+        failed.map_or(Ok(names), Err)
     }
 
-    fn remove(&mut self, name: &[u8]) -> Result<(), Failure> {
-        change::unlink(self.dir(), name).map_err(|errno| self.failure("remove", name, errno))?;
-        self.names.retain(|known| known != name);
-        Ok(())
+    fn remove(&self, name: &[u8]) -> Result<(), Failure> {
+        change::unlink(self.dir(), name).map_err(|errno| self.failure("remove", name, errno))
     }
 
     /// All is archived and goes; `kept` is what each was then. What somebody has changed even now stays: it goes back.
@@ -208,10 +235,12 @@ impl<'s> Claims<'s> {
             let why = "it has changed since it was archived, and stands here besides";
             report.log(Level::Warning, &failure(self.spool, "remove", &name, why).to_string());
         }
-        while let Some(name) = self.names.last().cloned() {
-            self.remove(&name)?;
+        while let Some(name) = self.names.last() {
+            self.remove(name)?;
+            self.names.pop();
         }
-        Ok(())
+        // The next archive of this name does not hold them.
+        self.sync()
     }
 
     /// Removes the directory, which has to be empty.

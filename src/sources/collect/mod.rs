@@ -8,7 +8,6 @@ mod choose;
 mod claims;
 mod older;
 
-use super::AFTER_FAILURE;
 use crate::jobs::archive::write::{self, Kept, Options, Prepared, Source};
 use crate::jobs::files::links;
 use crate::parts::beneath::{Refused, Root};
@@ -16,12 +15,12 @@ use crate::parts::diag::Failure;
 use crate::parts::duration::Millis;
 use crate::parts::log::Level;
 use crate::parts::publish::{Over, Target};
+use crate::parts::walk;
 use crate::parts::worker::Report;
 use crate::sys::change::Owner;
-use crate::sys::dir::Reader;
-use crate::sys::fs::{self, Kind, Open, Stat, Time};
+use crate::sys::fs::{self, Kind, Open};
 use crate::sys::{Errno, Fd, clock, lease};
-use choose::{Candidate, QUIET, Verdict, choose, is_valid};
+use choose::{Candidate, QUIET, Verdict, age, choose, is_valid};
 use claims::Claims;
 use std::os::fd::AsFd;
 
@@ -85,9 +84,6 @@ pub fn run(value: &[u8], report: &mut Report) -> Result<Option<Vec<u8>>, String>
     let (date, rest) = value.split_at(end);
     let settings = Settings::decode(rest.get(1..).unwrap_or_default()).ok_or_else(wrong)?;
     let collected = Collector::open(&settings).and_then(|collector| collector.work(date, report));
-    if collected.is_err() {
-        report.again(AFTER_FAILURE);
-    }
     collected.map_err(|failure| failure.to_string())
 }
 
@@ -99,7 +95,7 @@ pub fn prepare(settings: &[u8]) {
 /// What would be collected now, in order of the names, or nothing; nothing is changed.
 pub fn rehearse(settings: &Settings) -> Result<Vec<Vec<u8>>, Failure> {
     let collector = Collector::open(settings)?;
-    match choose(&collector.look()?, settings.threshold, settings.max_age) {
+    match choose(&collector.look(&mut |_| ())?, settings.threshold, settings.max_age) {
         Verdict::Collect(names, _) => Ok(names),
         Verdict::Wait(_) => Ok(Vec::new()),
     }
@@ -140,11 +136,16 @@ impl Collector<'_> {
                 Err(other) => failure.hint(&other.to_string()),
             }
         });
-        claims.finish().and(collected.map(|collected| collected.then(|| self.archive_path())))
+        let finished = claims.finish();
+        if !collected? {
+            return finished.map(|()| None);
+        }
+        log_failure(finished, report);
+        Ok(Some(self.archive_path()))
     }
 
     fn look_and_collect(&self, claims: &mut Claims<'_>, date: &[u8], report: &mut Report) -> Result<bool, Failure> {
-        let files = self.look()?;
+        let files = self.look(&mut |name| self.tell(report, Level::Warning, name, links::WHY))?;
         match choose(&files, self.settings.threshold, self.settings.max_age) {
             Verdict::Wait(after) => {
                 after.into_iter().for_each(|after| report.again(after));
@@ -157,24 +158,24 @@ impl Collector<'_> {
         }
     }
 
-    /// The valid files of the spool.
-    fn look(&self) -> Result<Vec<Candidate>, Failure> {
-        let fail = |errno| Failure::on_path("list", &self.spool_path, errno);
+    /// The valid files of the spool, or none if they are too few anyway. What may be somebody else's does not count, and is told.
+    fn look(&self, tell: &mut dyn FnMut(&[u8])) -> Result<Vec<Candidate>, Failure> {
         let (spool, now) = (self.spool.as_fd(), clock::wall_time());
+        let mut names = walk::names(spool).map_err(|errno| Failure::on_path("list", &self.spool_path, errno))?;
+        names.retain(|name| is_valid(name));
         let mut files = Vec::new();
-        let mut reader = Reader::new();
-        let listed = fs::open(spool, b".", Open::DirectoryNoFollow).map_err(fail)?;
-        while reader.fill(listed.as_fd()).map_err(fail)? {
-            for entry in reader.entries().filter(|entry| is_valid(entry.name)) {
-                match fs::stat(spool, entry.name) {
-                    Ok(found) if found.kind == Kind::File => files.push(Candidate {
-                        name: entry.name.to_vec(),
-                        age: age(&found, now),
-                        open: lease::is_open(spool, entry.name),
-                    }),
-                    Ok(_) | Err(Errno::ENOENT) => {}
-                    Err(errno) => return Err(self.failure("look at", entry.name, errno)),
+        if names.len() < self.settings.threshold && self.settings.max_age.is_none() {
+            return Ok(files);
+        }
+        for name in names {
+            match fs::stat(spool, &name) {
+                Ok(found) if links::are_suspect(&found) => tell(&name),
+                Ok(found) if found.kind == Kind::File => {
+                    let (age, open) = (age(found.ctime, now), lease::is_open(spool, &name));
+                    files.push(Candidate { name, age, open });
                 }
+                Ok(_) | Err(Errno::ENOENT) => {}
+                Err(errno) => return Err(self.failure("look at", &name, errno)),
             }
         }
         Ok(files)
@@ -191,18 +192,20 @@ impl Collector<'_> {
     ) -> Result<bool, Failure> {
         for name in names {
             match fs::stat(self.spool.as_fd(), name) {
-                Ok(found) if links::are_suspect(&found) => self.tell(report, Level::Warning, name, links::WHY),
+                Ok(found) if links::are_suspect(&found) => {}
                 Ok(found) if found.kind == Kind::File => claims.take(name, found.id())?,
-                Ok(_) | Err(_) => {}
+                Ok(_) | Err(Errno::ENOENT) => {}
+                Err(errno) => return Err(self.failure("look at", name, errno)),
             }
         }
+        claims.sync()?;
         for name in claims.give_back_what_is_open()? {
             self.tell(report, Level::Info, &name, "somebody writes to it");
         }
         match self.archive(claims, enough, date, report)? {
             Some(kept) => {
                 claims.discard(&kept, report)?;
-                older::forget(self.base.as_fd(), &self.settings.base, self.settings.keep)?;
+                log_failure(older::forget(self.base.as_fd(), &self.settings.base, self.settings.keep), report);
                 Ok(true)
             }
             None => claims.give_back_all().map(|()| false),
@@ -268,6 +271,11 @@ impl Collector<'_> {
     }
 }
 
+/// What fails once all is archived makes nothing of that undone.
+fn log_failure(done: Result<(), Failure>, report: &mut Report) {
+    done.err().into_iter().for_each(|failure| report.log(Level::Error, &failure.to_string()));
+}
+
 fn tell_of_quiet(files: &[Candidate], report: &mut Report) {
     let quiet = files.iter().filter(|file| file.open.is_none()).count();
     if quiet > 0 {
@@ -276,10 +284,4 @@ fn tell_of_quiet(files: &[Candidate], report: &mut Report) {
             format!("of {quiet} files it cannot be told whether anybody writes to them: {seconds} s of quiet count");
         report.log(Level::Warning, &text);
     }
-}
-
-/// Since it was changed, renamed or linked last.
-fn age(found: &Stat, now: Time) -> Millis {
-    let millis = |(seconds, nanoseconds): Time| seconds.saturating_mul(1_000) + i64::from(nanoseconds / 1_000_000);
-    Millis(u64::try_from(millis(now).saturating_sub(millis(found.ctime))).unwrap_or(0))
 }
