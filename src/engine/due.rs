@@ -173,8 +173,9 @@ impl Plan {
 /// clocks are set forward over it the first after that, where they are set back the first pass. If the date has none left, it
 /// is the first of the next date; if there is no such date in the zone, there is none.
 pub fn due_of_date(zone: &Zone, date: Date, time: Time) -> Option<i64> {
-    let begin = reached(zone, date.shown());
-    (Date::of_shown(shown(zone, begin)) == date).then(|| reached(zone, date.shown().saturating_add(time.seconds())))
+    let is_in_date = |t| Date::of_shown(shown(zone, t)) == date;
+    let due = reached(zone, date.shown().saturating_add(time.seconds()));
+    (is_in_date(due) || is_in_date(reached(zone, date.shown()))).then_some(due)
 }
 
 /// What the zone's clocks show at `t` (Unix time), in seconds since 1970-01-01 00:00.

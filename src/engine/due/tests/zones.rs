@@ -7,17 +7,19 @@ const MINUTES: usize = 1_440;
 /// The zones here change their clocks at such instants only.
 const STEP: i64 = 900;
 const NEAR: i64 = 3 * 3600;
+/// Far from changes of the clocks; strings' rules take more time than files' tables.
+const RULES: usize = 97;
 
 /// For each date that the zone has: for each minute of the day, when it or a later one is shown first, as far as there is one.
 fn scanned(zone: &Zone, from: i64, to: i64) -> BTreeMap<Date, Vec<i64>> {
     let mut dates: BTreeMap<Date, Vec<i64>> = BTreeMap::new();
     for quarter in (from..to).step_by(STEP as usize) {
         let shown = quarter + i64::from(zone.offset_at(quarter));
-        for second in (0..STEP).step_by(60) {
-            let (day, minute) = ((shown + second).div_euclid(DAY), (shown + second).rem_euclid(DAY) / 60);
-            let firsts = dates.entry(Date(day)).or_default();
-            while firsts.len() <= minute as usize {
-                firsts.push(quarter + second);
+        let firsts = dates.entry(Date(shown.div_euclid(DAY))).or_default();
+        let minute = shown.rem_euclid(DAY) as usize / 60;
+        for passed in 0..STEP as usize / 60 {
+            while firsts.len() <= minute + passed {
+                firsts.push(quarter + passed as i64 * 60);
             }
         }
     }
@@ -35,8 +37,9 @@ fn minute(at: usize) -> Time {
     Time(at as u16)
 }
 
-/// The zone does so often change its clocks in these years, and leaves these dates out.
-fn check(zone: &Zone, years: (i64, i64), least_changes: usize, missing: &[&str]) {
+/// The zone changes its clocks so often in these years, and leaves these dates out. Far from changes, every so many minutes
+/// are looked at.
+fn check(zone: &Zone, far: usize, years: (i64, i64), least_changes: usize, missing: &[&str]) {
     let (from, to) = (Date::new(years.0, 1, 1).unwrap(), Date::new(years.1, 1, 1).unwrap());
     // Dates at both ends are whole, and have a next one.
     let (begin, end) = (from.shown() - 3 * DAY, to.shown() + 3 * DAY);
@@ -55,19 +58,16 @@ fn check(zone: &Zone, years: (i64, i64), least_changes: usize, missing: &[&str])
         let near: Vec<i64> = changes.iter().copied().filter(|at| (at - firsts[0]).abs() < NEAR + 2 * DAY).collect();
         for at in 0..MINUTES {
             let expected = firsts.get(at).copied().unwrap_or(first_of_next);
-            if at % 7 == 0 || near.iter().any(|change| (change - expected).abs() <= NEAR) {
+            if at % far == 0 || near.iter().any(|change| (change - expected).abs() <= NEAR) {
                 assert_eq!(due_of_date(zone, day, minute(at)), Some(expected), "{day} {}", minute(at));
                 checked += 1;
             }
         }
     }
     assert_eq!(none, missing);
-    assert!(checked > 3_600 * MINUTES / 7, "{checked}");
+    assert!(checked > 3_600 * MINUTES / far, "{checked}");
     one_after_the_other(zone, &dates, (from, to));
-    changes
-        .iter()
-        .filter(|at| **at > begin + 2 * DAY && **at < end - 2 * DAY)
-        .for_each(|at| look_all_the_time(zone, *at));
+    changes.iter().filter(|at| **at > begin + 2 * DAY).take(2).for_each(|at| look_all_the_time(zone, *at));
 }
 
 /// From one due instant to the next, every date is met once.
@@ -90,16 +90,14 @@ fn one_after_the_other(zone: &Zone, dates: &BTreeMap<Date, Vec<i64>>, (from, to)
     }
 }
 
-/// Whoever looks every 20 seconds, around a change of the clocks, runs each date once.
+/// Whoever looks every 40 seconds, around a change of the clocks, runs each date once.
 fn look_all_the_time(zone: &Zone, change: i64) {
-    let plans: Vec<Plan> = ["00:00", "00:30", "01:59", "02:00", "02:15", "02:30", "03:00", "12:00", "23:30", "23:59"]
-        .map(|at| Plan { days: Days::ALL, ..plan(at) })
-        .into();
+    let plans = ["00:00", "00:10", "02:30", "23:30"].map(plan);
     let plans: Vec<&Plan> = plans.iter().collect();
     let mut records: Vec<Record> = Vec::new();
-    let begin = change - DAY;
-    for now in (begin..change + DAY).step_by(20) {
-        for finding in (Look { now, last: now - 20, zone, starting: false }).findings(&plans, &records) {
+    let (begin, end) = (change - DAY / 2, change + DAY / 2);
+    for now in (begin..end).step_by(40) {
+        for finding in (Look { now, last: now - 40, zone, starting: false }).findings(&plans, &records) {
             let Finding::Run(at, date) = finding else { panic!("{finding:?}") };
             records.push(Record { key: plans[at].key.clone(), date, finished: true });
         }
@@ -107,7 +105,7 @@ fn look_all_the_time(zone: &Zone, change: i64) {
     for plan in plans {
         let mut expected = Vec::new();
         let mut now = begin - MINUTE;
-        while let Some((day, due)) = plan.next_due(zone, now).filter(|(_, due)| *due < change + DAY) {
+        while let Some((day, due)) = plan.next_due(zone, now).filter(|(_, due)| *due < end) {
             expected.push(day);
             now = due;
         }
@@ -118,7 +116,7 @@ fn look_all_the_time(zone: &Zone, change: i64) {
 
 fn check_named(name: &str, years: (i64, i64), least_changes: usize, missing: &[&str]) {
     if let Some(zone) = zone(name) {
-        check(&zone, years, least_changes, missing);
+        check(&zone, 7, years, least_changes, missing);
     }
 }
 
@@ -160,28 +158,28 @@ fn america_sao_paulo_at_midnight() {
 #[test]
 fn utc_and_fixed_offsets() {
     check_named("UTC", (2020, 2030), 0, &[]);
-    check(&posix("<+0545>-5:45"), (2020, 2030), 0, &[]);
+    check(&posix("<+0545>-5:45"), RULES, (2020, 2030), 0, &[]);
 }
 
 #[test]
 fn a_rule_north_of_the_equator() {
-    check(&posix("CET-1CEST,M3.5.0,M10.5.0/3"), (2026, 2036), 20, &[]);
+    check(&posix("CET-1CEST,M3.5.0,M10.5.0/3"), RULES, (2026, 2036), 20, &[]);
 }
 
 #[test]
 fn a_rule_south_of_the_equator_by_half_hours() {
-    check(&posix("<+1030>-10:30<+11>-11,M10.1.0,M4.1.0"), (2026, 2036), 20, &[]);
+    check(&posix("<+1030>-10:30<+11>-11,M10.1.0,M4.1.0"), RULES, (2026, 2036), 20, &[]);
 }
 
 #[test]
 fn a_rule_that_skips_the_end_of_a_date() {
-    check(&posix("<-02>2<-01>,M3.5.0/-1,M10.5.0/0"), (2026, 2036), 20, &[]);
+    check(&posix("<-02>2<-01>,M3.5.0/-1,M10.5.0/0"), RULES, (2026, 2036), 20, &[]);
 }
 
 /// The day after is shown for an hour, and then the day again: its dates are met in the first pass.
 #[test]
 fn a_rule_that_goes_back_over_midnight() {
-    check(&posix("EST5EDT,M4.1.0/0:15,M10.5.0/0:15"), (2026, 2036), 20, &[]);
+    check(&posix("EST5EDT,M4.1.0/0:15,M10.5.0/0:15"), RULES, (2026, 2036), 20, &[]);
 }
 
 /// From 12 hours behind UTC to 12 ahead and back: a date is left out, and one comes twice, every year.
@@ -189,7 +187,7 @@ fn a_rule_that_goes_back_over_midnight() {
 fn a_rule_across_the_date_line() {
     let missing: Vec<String> = (2026..2036).map(|year| format!("{year}-04-10")).collect();
     let missing: Vec<&str> = missing.iter().map(String::as_str).collect();
-    check(&posix("AAA12BBB-12,J100/0,J200/0"), (2026, 2036), 20, &missing);
+    check(&posix("AAA12BBB-12,J100/0,J200/0"), RULES, (2026, 2036), 20, &missing);
 }
 
 #[test]
