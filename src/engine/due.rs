@@ -154,7 +154,7 @@ impl Plan {
     /// When it is due next after `after` (Unix times in seconds), and for which date.
     pub fn next_due(&self, zone: &Zone, after: i64) -> Option<(Date, i64)> {
         let today = Date::of_shown(shown(zone, after)).0;
-        self.dues(zone, today - 1..=today + TWO_WEEKS).find(|(_, due)| *due > after)
+        self.dues(zone, today..=today + TWO_WEEKS).find(|(_, due)| *due > after)
     }
 
     /// When it was due last, at or before `now`, and for which date.
@@ -211,8 +211,8 @@ pub struct Record {
 pub struct Look<'a> {
     /// Unix time in seconds.
     pub now: i64,
-    /// When was looked before, also if that was before a restart; `now`, if never. Nothing is made up that was due before, so
-    /// nothing is for a schedule that is new, if one looks before it is read, too.
+    /// When was looked last, also if that was before a restart; `now`, if never. What was due by then is not made up: so
+    /// whoever looks once more before new schedules are read makes up nothing for those.
     pub last: i64,
     /// The zone that holds now.
     pub zone: &'a Zone,
@@ -255,8 +255,7 @@ impl Look<'_> {
     /// Of several dates that were missed the last counts: one backup is as good as two.
     fn run(&self, at: usize, plan: &Plan, records: &[Record]) -> Option<Finding> {
         let (date, due) = plan.last_due(self.zone, self.now)?;
-        let is_run = |record: &Record| record.key == plan.key && record.date == date;
-        if records.iter().any(|record| is_run(record) && self.ahead(record) <= TOO_FAR_AHEAD) {
+        if records.iter().any(|record| record.key == plan.key && record.date == date) {
             return None;
         }
         let (late, is_new) = (self.now.saturating_sub(due), due > self.last);

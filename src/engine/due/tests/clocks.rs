@@ -208,7 +208,7 @@ fn what_a_wrong_clock_has_dated_is_dropped() {
     assert_eq!(service.look("2026-11-22 07:59:59"), [Finding::Ahead(0)]);
     service.records.remove(0);
     assert_eq!(service.look("2026-11-24 08:00:00"), run("2026-11-24"));
-    // It does not keep its date from having a run in the same look, though it can only be another zone's.
+    // Of a run that was cut off both is told, and the right date has its own.
     let mut service = Service::new(&[plan("08:00")], "2106-02-07 07:00");
     assert_eq!(service.look("2106-02-07 08:00:00"), run("2106-02-07"));
     service.records[0].finished = false;
@@ -243,6 +243,18 @@ fn records_that_nobody_will_ask_for_go() {
 }
 
 #[test]
+fn runs_of_others_make_no_record_old() {
+    let mut other = plan("08:00");
+    other.key.name = b"other".to_vec();
+    let mut service = Service::new(&[plan("08:00"), other], "2026-11-20 12:00");
+    assert_eq!(service.look("2026-11-20 08:00:00").len(), 2);
+    let first = service.records[0].clone();
+    service.records = (0..20).map(|_| Record { date: date("2026-11-21"), ..service.records[1].clone() }).collect();
+    service.records.push(first);
+    assert_eq!(service.look("2026-11-21 07:00:00"), []);
+}
+
+#[test]
 fn in_another_zone_a_date_has_no_second_run() {
     let (berlin, new_york) = (posix("CET-1CEST,M3.5.0,M10.5.0/3"), posix("EST5EDT,M3.2.0,M11.1.0"));
     let mut service = Service::new(&[plan("08:00")], "2026-11-20 23:00");
@@ -259,6 +271,15 @@ fn in_another_zone_a_date_has_no_second_run() {
     // To a zone in which it is past the time already: missed.
     service.zone = posix("<+13>-13");
     assert_eq!(service.look("2026-11-23 20:00"), missed("2026-11-24"));
+}
+
+#[test]
+fn what_was_missed_before_clocks_went_back_over_midnight_is_made_up() {
+    // At 00:15 of the 25th it is 23:15 of the 24th again.
+    let zone = posix("EST5EDT,M4.1.0/0:15,M10.5.0/0:15");
+    let mut service = Service { zone, ..Service::new(&[lenient("00:10", 1)], "2026-10-25 04:05") };
+    assert_eq!(service.look("2026-10-25 04:20"), run("2026-10-25"));
+    assert_eq!(service.look("2026-10-25 05:10"), []);
 }
 
 /// Clocks jump at random by up to two days, services are restarted, and schedules are looked at when their time has come and at

@@ -72,6 +72,7 @@ fn a_wrong_clock_costs_no_backup() {
     // Made by a clock that was ahead: they stay, and those of the right one count.
     let backups = stamps(&["21060207-000000", "20260101-000000", "20260102-000000", "20260103-000000"]);
     assert_eq!(keep.superfluous(&backups, backups[3]), [2, 1]);
+    assert_eq!(Keep { newest: Some(2), ..keep }.superfluous(&backups, backups[3]), [1]);
     // Made by one that was behind: no other goes for it, and it goes first.
     let backups = stamps(&["19700101-000000", "20260101-000000"]);
     assert_eq!(keep.superfluous(&backups, backups[0]), []);
