@@ -140,7 +140,7 @@ fn every_command_and_option_is_described_and_every_described_one_exists() {
     };
     let options: BTreeSet<String> = commands.iter().flat_map(|command| long(&help(&[command]), "--")).collect();
     assert!(options.contains("config"), "{options:?}");
-    let pages = page + &text("man/dogwatch-collect.1");
+    let pages = page + &text("man/dogwatch-collect.1") + &text("man/dogwatch-backup.1");
     assert_eq!(long(&pages, "Fl -"), with_those_to_come("option", options));
 }
 

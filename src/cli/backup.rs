@@ -1,5 +1,7 @@
 //! `dogwatch backup`: schedules of backups, and the service that makes them, in a backup directory.
 
+mod restore;
+
 use super::daemon::failed;
 use super::watching::{absolute, serve};
 use super::{Usage, out, shown};
@@ -28,14 +30,22 @@ pub fn run(words: &[String], _: &[String]) -> Result<ExitCode, ExitCode> {
                  \x20   delete INDEX     remove the schedule of this number\n\
                  \x20   list             show the schedules with their numbers\n\
                  \x20   backups          show the backups\n\
+                 \x20   verify [NAME|FILE]                 read them whole, for damages\n\
+                 \x20   contents NAME|FILE                 show what is in one\n\
+                 \x20   restore NAME[@DATE]|FILE DIR [PATH]...\n\
+                 \x20                    restore it, or PATHs of it, below DIR; DATE is YYYY-MM-DD\n\
                  \x20   service          be the service, in the foreground";
     let mut usage = Usage::new("dogwatch backup [-C DIR] COMMAND", about);
     usage.options.optopt("C", "directory", "the backup directory (default: .)", "DIR");
     usage.options.optflag("l", "long", "backups: with size and time");
-    let matches = usage.parse(words, 2)?;
+    usage.options.optflag("", "overwrite", "restore: replace files that are there");
+    let matches = usage.parse(words, usize::MAX)?;
     let dir = matches.opt_str("directory").unwrap_or_else(|| ".".to_owned());
-    let book = absolute(&to_bytes(&dir)).and_then(|path| Book::open(&path)).map_err(failed)?;
     let words: Vec<&str> = matches.free.iter().map(String::as_str).collect();
+    if let Some(done) = restore::run(&words, &dir, matches.opt_present("overwrite")) {
+        return done;
+    }
+    let book = absolute(&to_bytes(&dir)).and_then(|path| Book::open(&path)).map_err(failed)?;
     let manager = Manager { book };
     match words[..] {
         ["start"] => manager.start(),
@@ -45,7 +55,7 @@ pub fn run(words: &[String], _: &[String]) -> Result<ExitCode, ExitCode> {
         ["list"] => manager.list(),
         ["backups"] => manager.backups(matches.opt_present("long")),
         ["service"] => manager.service(None),
-        _ => Err(usage.wrong("give one of: start, stop, create SCHEDULE, delete INDEX, list, backups, service")),
+        _ => Err(usage.wrong("give one of: start, stop, create SCHEDULE, delete INDEX, list, backups, verify [NAME|FILE], contents NAME|FILE, restore NAME[@DATE]|FILE DIR [PATH]..., service")),
     }
 }
 
