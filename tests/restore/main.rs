@@ -6,7 +6,10 @@ mod hostile;
 mod tree;
 
 use common::{Scratch, dogwatch, skip};
+use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
+use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -271,23 +274,57 @@ fn a_closed_output_ends_it_quietly() {
     dir(&scratch, "backups");
     archive(&scratch, "backups/a.tar", 0);
     let to = dir(&scratch, "to");
-    for words in [&["verify"][..], &["contents", "a"], &["restore", "a", "to"]] {
+    let into_nowhere = |words: &[&str]| {
         let (reader, writer) = rustix::pipe::pipe().unwrap();
         drop(reader);
         let mut command = dogwatch();
         command.arg("backup").args(words).current_dir(scratch.path("")).stdout(Stdio::from(writer));
-        let (status, _, err) = told(&command.output().unwrap());
+        told(&command.output().unwrap())
+    };
+    for words in [&["verify"][..], &["contents", "a"], &["restore", "a", "to"]] {
+        let (status, _, err) = into_nowhere(words);
         assert_eq!((status, err.as_str()), (Some(0), ""), "{words:?}");
     }
     assert!(to.join("which").exists());
+    // What has failed has failed, also if nobody hears of it.
+    fs::write(scratch.path("backups/a.tar"), "").unwrap();
+    for words in [&["verify"][..], &["contents", "a"], &["restore", "a", "to"]] {
+        assert_eq!(into_nowhere(words).0, Some(1), "{words:?}");
+    }
+    archive(&scratch, "backups/a.tar", 0);
     if !Path::new("/dev/full").exists() {
         return skip("there is no /dev/full");
     }
-    for words in [&["verify"][..], &["contents", "a"]] {
+    for words in [&["verify"][..], &["contents", "a"], &["restore", "--overwrite", "a", "to"]] {
         let full = File::options().write(true).open("/dev/full").unwrap();
         let mut command = dogwatch();
         command.arg("backup").args(words).current_dir(scratch.path("")).stdout(full);
         let (status, _, err) = told(&command.output().unwrap());
         assert_eq!((status, err.lines().count()), (Some(1), 1), "{words:?}: {err}");
     }
+}
+
+/// What is printed next takes the place of the progress; and into a file goes none.
+#[test]
+fn a_terminal_is_shown_how_far_it_is() {
+    let scratch = Scratch::new();
+    dir(&scratch, "tree");
+    dir(&scratch, "to");
+    File::create(scratch.path("tree/zeros")).unwrap().set_len(50 << 20).unwrap();
+    let tar = Command::new("tar").args(["-czf", "a.tar", "tree"]).current_dir(scratch.path("")).status();
+    assert!(tar.unwrap().success());
+    for words in [&["verify", "a.tar"][..], &["restore", "a.tar", "to"]] {
+        let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        unlockpt(&terminal).unwrap();
+        let name = ptsname(&terminal, Vec::new()).unwrap();
+        let side = File::options().read(true).write(true).open(OsStr::from_bytes(name.as_bytes())).unwrap();
+        let mut command = dogwatch();
+        command.arg("backup").args(words).current_dir(scratch.path("")).stderr(side);
+        let (status, out, _) = told(&command.output().unwrap());
+        assert_eq!((status, out.lines().count()), (Some(0), 1));
+        let mut shown = [0; 4096];
+        let length = rustix::io::read(&terminal, &mut shown[..]).unwrap();
+        assert_eq!(String::from_utf8_lossy(&shown[..length]), "16 MiB\r32 MiB\r48 MiB\r", "{words:?}");
+    }
+    assert_eq!(done(&scratch, &["verify", "a.tar"]).lines().count(), 1);
 }

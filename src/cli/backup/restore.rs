@@ -5,23 +5,25 @@ use crate::cli::daemon::failed;
 use crate::cli::out;
 use crate::cli::watching::absolute;
 use crate::engine::due::Date;
+use crate::jobs::archive::Sums;
 use crate::jobs::archive::extract::{Extracted, Options, extract};
 use crate::jobs::archive::member::{Member, What};
 use crate::jobs::archive::read::Archive;
-use crate::jobs::archive::{Sums, read_through};
 use crate::parts::beneath::Root;
 use crate::parts::diag::Failure;
 use crate::parts::text::{Escaped, to_bytes};
 use crate::parts::zone::{Zone, here};
 use crate::sources::backup::book::Book;
 use crate::sources::backup::keep::Stamp;
-use crate::sys::Fd;
 use crate::sys::fs::{self, CWD, Open};
+use crate::sys::{Fd, fd};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 /// A listing is printed in parts of about so many bytes.
 const PART: usize = 32 << 10;
+/// Progress is shown each time that so many bytes were read.
+const STEP: u64 = 16 << 20;
 /// What a mode consists of, from the highest bit on.
 const BITS: &[u8; 9] = b"rwxrwxrwx";
 
@@ -41,9 +43,9 @@ pub fn run(words: &[&str], dir: &str, overwrite: bool) -> Option<Result<ExitCode
 
 /// Reads all of each archive, and prints a line for each.
 fn verify(paths: &[Vec<u8>]) -> Result<ExitCode, ExitCode> {
-    let mut are_good = true;
+    let (mut are_good, mut status) = (true, ExitCode::SUCCESS);
     for path in paths {
-        let line = match open(path).and_then(|file| read_through(file.as_fd(), path, &mut |_| {})) {
+        let line = match read_through(path) {
             Ok(Sums { members, bytes, .. }) => format!("{}: {members} members, {bytes} bytes\n", Escaped(path)),
             Err(failure) => {
                 are_good = false;
@@ -51,10 +53,16 @@ fn verify(paths: &[Vec<u8>]) -> Result<ExitCode, ExitCode> {
                 format!("{}: failed\n", Escaped(path))
             }
         };
-        // Who reads no more has not heard that all are good.
-        out::print(&line).map_err(|status| if are_good { status } else { ExitCode::FAILURE })?;
+        status = print(&line, are_good)?;
     }
-    Ok(if are_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(status)
+}
+
+fn read_through(path: &[u8]) -> Result<Sums, Failure> {
+    let file = open(path)?;
+    let mut archive = begin(&file, path)?;
+    while archive.next()?.is_some() {}
+    Ok(archive.sums())
 }
 
 /// Prints a line for each member, up to a damage.
@@ -66,15 +74,15 @@ fn contents(path: &[u8]) -> Result<ExitCode, ExitCode> {
     let ended = loop {
         match archive.next() {
             Ok(Some(member)) => text += &line(&member, &zone),
-            Ok(None) => break Ok(ExitCode::SUCCESS),
+            Ok(None) => break Ok(()),
             Err(failure) => break Err(failure),
         }
         if text.len() > PART {
             out::print(&std::mem::take(&mut text))?;
         }
     };
-    out::print(&text)?;
-    ended.map_err(failed)
+    let status = print(&text, ended.is_ok())?;
+    ended.map_err(failed).map(|()| status)
 }
 
 /// Restores an archive below a directory, and prints how much of it.
@@ -85,24 +93,42 @@ fn restore(path: &[u8], into: &[u8], options: &Options) -> Result<ExitCode, Exit
     let file = open(path).map_err(failed)?;
     let mut extracted = Extracted::default();
     let mut tell = |failure: &Failure| out::complain(&format!("dogwatch: {failure}\n"));
-    let done = Archive::new(file.as_fd(), path)
-        .and_then(|mut archive| extract(&mut archive, &root, options, &mut extracted, &mut tell));
+    let done =
+        begin(&file, path).and_then(|mut archive| extract(&mut archive, &root, options, &mut extracted, &mut tell));
     let is_whole = done.is_ok() && extracted.failed == 0;
     if let Err(failure) = done {
-        tell(&failure);
+        // Wrong bytes come to light later, if only by gzip's sum at the end.
+        tell(&failure.hint("unless it was only cut short, what was restored may be damaged too"));
     }
     if !extracted.lost.is_empty() {
         let lost = extracted.lost.into_iter().collect::<Vec<_>>().join(", ");
         out::complain(&format!("dogwatch: warning: the file system does not keep all of it: {lost}\n"));
     }
-    let status = if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE };
-    let members = extracted.restored;
-    out::print(&format!("{}: {members} members restored\n", Escaped(path))).map_err(|_| status)?;
-    Ok(status)
+    print(&format!("{}: {} members restored\n", Escaped(path), extracted.restored), is_whole)
+}
+
+/// Prints a result; the exit status tells whether it is good, also whom it does not reach.
+fn print(line: &str, is_good: bool) -> Result<ExitCode, ExitCode> {
+    out::print(line).map_err(|status| if is_good { status } else { ExitCode::FAILURE })?;
+    Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn open(path: &[u8]) -> Result<Fd, Failure> {
     fs::open(CWD, path, Open::ReadFollowing).map_err(|errno| Failure::on_path("read", path, errno))
+}
+
+/// Begins to read; a terminal is shown how far that is.
+fn begin<'a>(file: &'a Fd, path: &'a [u8]) -> Result<Archive<'a>, Failure> {
+    let mut archive = Archive::new(file.as_fd(), path)?;
+    let mut next = if fd::is_terminal(fd::STDERR) { STEP } else { u64::MAX };
+    archive.tell(move |bytes| {
+        if bytes >= next {
+            next = bytes + STEP;
+            // What is printed next takes its place.
+            out::complain(&format!("{} MiB\r", bytes >> 20));
+        }
+    });
+    Ok(archive)
 }
 
 fn book(dir: &str) -> Result<Book, Failure> {
