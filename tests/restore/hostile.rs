@@ -3,7 +3,9 @@
 use super::{back_up, backup, dir, done, told};
 use crate::common::{Scratch, is_root};
 use crate::tree::{Survey, noise, survey};
+use flate2::read::MultiGzDecoder;
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use tar::{EntryType, Header};
@@ -204,11 +206,25 @@ fn what_is_damaged_is_told() {
         assert!(files(&whole).starts_with(&files(&found)), "cut at {at}");
         let last = match files(&found).last() {
             Some((last, _)) => format!("; the last whole member is {}{doubt}", last.display()),
-            None if found.is_empty() => format!("; no member of it is whole{doubt}"),
+            None if found.is_empty() => "; no member of it is whole\n".to_owned(),
             None => format!("; the last whole member is tree/{doubt}"),
         };
         assert!(err.ends_with(&last), "cut at {at}: {last}: {err}");
         cut += 1;
+    }
+    // Not compressed, it is cut where members begin and end.
+    let mut plain = Vec::new();
+    MultiGzDecoder::new(&archive[..]).read_to_end(&mut plain).unwrap();
+    for at in (0..plain.len()).step_by(512) {
+        let (found, status, err) = restore(&plain[..at]);
+        // The second of the two blocks that end it adds nothing.
+        let is_all = at == plain.len() - 512;
+        assert_eq!(
+            (status, err.lines().count()),
+            if is_all { (Some(0), 0) } else { (Some(1), 1) },
+            "cut at {at}: {err}"
+        );
+        assert!(files(&whole).starts_with(&files(&found)) && (!is_all || found == whole), "cut at {at}");
     }
     for at in places() {
         let mut bytes = archive.clone();

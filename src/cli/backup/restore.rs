@@ -98,7 +98,8 @@ fn restore(path: &[u8], into: &[u8], options: &Options) -> Result<ExitCode, Exit
     let is_whole = done.is_ok() && extracted.failed == 0;
     if let Err(failure) = done {
         // Wrong bytes come to light later, if only by gzip's sum at the end.
-        tell(&failure.hint("unless it was only cut short, what was restored may be damaged too"));
+        let doubt = "unless it was only cut short, what was restored may be damaged too";
+        tell(&if extracted.restored > 0 { failure.hint(doubt) } else { failure });
     }
     if !extracted.lost.is_empty() {
         let lost = extracted.lost.into_iter().collect::<Vec<_>>().join(", ");
