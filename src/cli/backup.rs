@@ -1,6 +1,7 @@
 //! `dogwatch backup`: schedules of backups, and the service that makes them, in a backup directory.
 
 mod outlook;
+mod restore;
 
 use super::daemon::failed;
 use super::watching::{absolute, serve};
@@ -38,15 +39,23 @@ pub fn run(words: &[String], _: &[String]) -> Result<ExitCode, ExitCode> {
                  \x20   run NAME|all     make one, or all, now\n\
                  \x20   status           show what is due, and the last backups\n\
                  \x20   next             show when backups are due next\n\
+                 \x20   verify [NAME|FILE]                 read them whole, for damages\n\
+                 \x20   contents NAME|FILE                 show what is in one\n\
+                 \x20   restore NAME[@DATE]|FILE DIR [PATH]...\n\
+                 \x20                    restore it, or PATHs of it, below DIR; DATE is YYYY-MM-DD\n\
                  \x20   service          be the service, in the foreground";
     let mut usage = Usage::new("dogwatch backup [-C DIR] COMMAND", about);
     usage.options.optopt("C", "directory", "the backup directory (default: .)", "DIR");
     usage.options.optflag("l", "long", "backups: with size and time");
     usage.options.optopt("n", "count", "next: so many instants (default: 10)", "N");
-    let matches = usage.parse(words, 2)?;
+    usage.options.optflag("", "overwrite", "restore: replace files that are there");
+    let matches = usage.parse(words, usize::MAX)?;
     let dir = matches.opt_str("directory").unwrap_or_else(|| ".".to_owned());
-    let book = absolute(&to_bytes(&dir)).and_then(|path| Book::open(&path)).map_err(failed)?;
     let words: Vec<&str> = matches.free.iter().map(String::as_str).collect();
+    if let Some(done) = restore::run(&words, &dir, matches.opt_present("overwrite")) {
+        return done;
+    }
+    let book = absolute(&to_bytes(&dir)).and_then(|path| Book::open(&path)).map_err(failed)?;
     let manager = Manager { book };
     match words[..] {
         ["start"] => manager.start(),

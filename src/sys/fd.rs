@@ -90,6 +90,12 @@ pub fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
     Ok(())
 }
 
+/// Whether it is a terminal.
+pub fn is_terminal(fd: BorrowedFd<'_>) -> bool {
+    // SAFETY: isatty takes no pointer. It answers 1 or 0.
+    gate::call("ioctl", || unsafe { libc::isatty(fd.as_raw_fd()) } - 1).is_ok()
+}
+
 /// Opens /dev/null at each of 0, 1 and 2 that is closed, so that no file of ours is ever taken for standard error.
 pub fn ensure_standard() -> Result<(), Errno> {
     for raw in libc::STDIN_FILENO..=libc::STDERR_FILENO {
@@ -101,12 +107,6 @@ pub fn ensure_standard() -> Result<(), Errno> {
         }
     }
     Ok(())
-}
-
-/// Whether it is a terminal (isatty(3)).
-pub fn is_terminal(fd: BorrowedFd<'_>) -> bool {
-    // SAFETY: takes a number only.
-    unsafe { libc::isatty(fd.as_raw_fd()) == 1 }
 }
 
 /// Puts /dev/null in the place of standard input, output and error.

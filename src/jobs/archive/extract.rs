@@ -9,6 +9,7 @@ use crate::parts::beneath::{Refused, Root};
 use crate::parts::diag::Failure;
 use crate::parts::meta::{Meta, Wanted};
 use crate::parts::publish::{self, Draft, Over, Target, temporary_name};
+use crate::parts::text::Escaped;
 use crate::sys::change::{self, Owner};
 use crate::sys::fs::{self, Id, Kind, Open, Stat};
 use crate::sys::{Errno, Fd, copy, process};
@@ -182,8 +183,9 @@ impl Extractor<'_, '_> {
     }
 
     fn link(&self, target: Target<'_>, first: &[u8], member: &Member) -> Result<(), Failure> {
-        let no =
-            |reason: &dyn Display| fail(member, format_args!("what it is another name of is not to be had: {reason}"));
+        let no = |reason: &dyn Display| {
+            fail(member, format_args!("it is another name of {}, which is not to be had: {reason}", Escaped(first)))
+        };
         let path = relative(first).ok_or_else(|| no(&Refused::Path))?;
         let (dir, name) = self.root.parent(&path, Open::Place).map_err(|refused| no(&refused))?;
         let stat = fs::stat(dir.as_fd(), name).map_err(|errno| no(&errno))?;

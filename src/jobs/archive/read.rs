@@ -23,6 +23,8 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// An archive that is being read.
 pub struct Archive<'a> {
     input: Box<dyn Read + 'a>,
+    /// Who hears how much was read.
+    hear: Box<dyn FnMut(u64) + 'a>,
     /// Its path, for messages.
     path: &'a [u8],
     sums: Sums,
@@ -58,8 +60,14 @@ impl<'a> Archive<'a> {
         copy::read_at(file, &mut magic, 0).map_err(|errno| Failure::on_path("read", path, errno))?;
         let input: Box<dyn Read + 'a> =
             if magic == GZIP { Box::new(MultiGzDecoder::new(Stream(file))) } else { Box::new(Stream(file)) };
-        let (sums, crc) = (Sums::default(), Crc::new());
-        Ok(Archive { input, path, sums, crc, left: 0, fill: 0, present: None, last: None, is_broken: false })
+        let (sums, crc, hear) = (Sums::default(), Crc::new(), Box::new(|_| {}));
+        let (left, fill, present, last, is_broken) = (0, 0, None, None, false);
+        Ok(Archive { input, hear, path, sums, crc, left, fill, present, last, is_broken })
+    }
+
+    /// Whom to tell, at each read, how many bytes were read so far.
+    pub fn tell(&mut self, hear: impl FnMut(u64) + 'a) {
+        self.hear = Box::new(hear);
     }
 
     /// The next member, or none at the archive's end, which is read up to the end of the file. What was not read of the
@@ -192,6 +200,7 @@ impl<'a> Archive<'a> {
         let n = self.input.read(buffer).map_err(|error| self.damaged(&reason(&error)))?;
         self.crc.update(buffer.get(..n).unwrap_or_default());
         self.sums.bytes += n as u64;
+        (self.hear)(self.sums.bytes);
         Ok(n)
     }
 
