@@ -147,6 +147,7 @@ impl Daemon {
                 }
                 self.counters.failed += 1;
                 self.say_of_task(Level::Error, &about, format_args!("failed: {why}"));
+                self.source_is_unheard(&about, &scheduler);
                 self.engine.finished(self.now, task, Outcome::Failed);
             }
         }
@@ -258,6 +259,7 @@ impl Daemon {
                 let job = Some(&child).filter(|child| child.scheduler.work == Work::Files);
                 let job = job.and_then(|child| file_job(&child.scheduler, &child.about).ok());
                 job.iter().for_each(|job| self.tidy(files::END, &job.encode()));
+                self.source_is_unheard(&child.about, &child.scheduler);
                 Err(say::failure_of_worker(exit))
             }),
         };
@@ -292,8 +294,8 @@ impl Daemon {
         }
         self.say_under(level, scheduler, about, format_args!("{words}"));
         self.engine.finished(self.now, task, outcome);
-        if matches!(scheduler.work, Work::Source(_)) {
-            self.source_has_worked(task, result);
+        if let Work::Source(call) = &scheduler.work {
+            self.source_has_worked(task, call, result);
         }
     }
 

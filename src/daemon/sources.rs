@@ -1,17 +1,17 @@
 //! Sources begin by themselves: each has one task in all, which is there from the start, and again whenever it asks for that.
 
 use super::{Daemon, End};
-use crate::config::Config;
-use crate::engine::task::{SchedulerId, TaskRef};
-use crate::jobs::Work;
+use crate::config::{Config, Scheduler};
+use crate::engine::task::{About, SchedulerId, TaskRef};
+use crate::jobs::{Call, Work};
 use crate::parts::diag::Failure;
 use crate::parts::log::Level;
 use crate::parts::stream::Stream;
 use crate::sources::{self, AFTER_FAILURE};
-use crate::sys::Errno;
 use crate::sys::inotify::Mask;
 use crate::sys::spawn::Exit;
 use crate::sys::timer::WallTimer;
+use crate::sys::{Errno, clock};
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// Makes what the sources of a configuration want watched.
@@ -96,10 +96,18 @@ impl Daemon {
         }
     }
 
+    /// A worker has ended without an answer, or there was none. If it is a source's, which has not said when it wants to look
+    /// again, it does after a while.
+    pub fn source_is_unheard(&mut self, about: &About, scheduler: &Scheduler) {
+        if matches!(scheduler.work, Work::Source(_)) {
+            let soon = clock::wall_now().saturating_add_unsigned(AFTER_FAILURE.0 / 1_000);
+            self.appointments.make(about.scheduler, soon);
+        }
+    }
+
     /// A source's job has ended. Whoever waits for its first result is told, and whoever reads of them all.
-    pub fn source_has_worked(&mut self, task: TaskRef, result: &Result<Option<Vec<u8>>, String>) {
-        if result.is_err() {
-            // What it has put back where it was is no reason to look again at once.
+    pub fn source_has_worked(&mut self, task: TaskRef, call: &Call, result: &Result<Option<Vec<u8>>, String>) {
+        if result.is_err() && sources::wakes_itself(call) {
             self.engine.hold(self.now, task, AFTER_FAILURE);
         }
         if self.presence.wishes.once && !matches!(result, Ok(None)) {

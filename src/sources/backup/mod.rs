@@ -6,6 +6,8 @@ pub mod runs;
 pub mod schedule;
 pub mod service;
 
+use super::AFTER_FAILURE;
+
 pub use service::run;
 
 /// The kind of work that this is, for workers.
