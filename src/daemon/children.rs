@@ -294,8 +294,8 @@ impl Daemon {
         }
         self.say_under(level, scheduler, about, format_args!("{words}"));
         self.engine.finished(self.now, task, outcome);
-        if let Work::Source(call) = &scheduler.work {
-            self.source_has_worked(task, call, result);
+        if matches!(scheduler.work, Work::Source(_)) {
+            self.source_has_worked(task, result);
         }
     }
 

@@ -3,7 +3,7 @@
 use super::{Daemon, End};
 use crate::config::{Config, Scheduler};
 use crate::engine::task::{About, SchedulerId, TaskRef};
-use crate::jobs::{Call, Work};
+use crate::jobs::Work;
 use crate::parts::diag::Failure;
 use crate::parts::log::Level;
 use crate::parts::stream::Stream;
@@ -106,8 +106,9 @@ impl Daemon {
     }
 
     /// A source's job has ended. Whoever waits for its first result is told, and whoever reads of them all.
-    pub fn source_has_worked(&mut self, task: TaskRef, call: &Call, result: &Result<Option<Vec<u8>>, String>) {
-        if result.is_err() && sources::wakes_itself(call) {
+    pub fn source_has_worked(&mut self, task: TaskRef, result: &Result<Option<Vec<u8>>, String>) {
+        if result.is_err() {
+            // What it has put back where it was is no reason to look again at once.
             self.engine.hold(self.now, task, AFTER_FAILURE);
         }
         if self.presence.wishes.once && !matches!(result, Ok(None)) {

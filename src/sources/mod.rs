@@ -20,11 +20,6 @@ pub fn run(own: &own::Named<'_>, kind: &str, value: &[u8], report: &mut Report) 
     }
 }
 
-/// Whether what a source does can wake it: after a failure, that is no reason to look again before [`AFTER_FAILURE`].
-pub fn wakes_itself(call: &Call) -> bool {
-    call.kind == collect::KIND
-}
-
 /// Makes what a source wants watched. Why that could not be made, its first look tells.
 pub fn prepare(call: &Call) {
     if call.kind == collect::KIND {
