@@ -1,23 +1,20 @@
 //! Sources begin by themselves: each has one task in all, which is there from the start, and again whenever it asks for that.
 
+use super::shutdown::Phase;
 use super::{Daemon, End};
 use crate::config::Config;
 use crate::engine::task::{Outcome, SchedulerId, TaskRef};
 use crate::jobs::Work;
 use crate::parts::diag::Failure;
-use crate::parts::duration::Millis;
 use crate::parts::lockfile::{self, Lockfile, Refused};
 use crate::parts::log::Level;
 use crate::parts::stream::Stream;
-use crate::sources;
+use crate::sources::{self, AFTER_FAILURE};
 use crate::sys::Errno;
 use crate::sys::inotify::Mask;
 use crate::sys::spawn::Exit;
 use crate::sys::timer::WallTimer;
 use std::os::fd::{AsFd, BorrowedFd};
-
-/// After a failure, a source is asked again after this.
-const AFTER_FAILURE: Millis = Millis(10_000);
 
 /// Makes what the sources of a configuration want watched.
 pub fn prepare(config: &Config) {
@@ -124,7 +121,8 @@ impl Daemon {
     /// A source's job has ended. After a failure, a killed worker's too, it has another try, and not at once: what it has put
     /// back where it was is no reason for that. Whoever waits for its first result is told, and whoever reads of them all.
     pub fn source_has_worked(&mut self, task: TaskRef, outcome: Outcome<'_>, result: &Result<Option<Vec<u8>>, String>) {
-        if result.is_err() {
+        // Who is to end waits for what goes on.
+        if result.is_err() && self.phase == Phase::Running {
             self.engine.again(task, AFTER_FAILURE.after(self.now));
         }
         self.engine.finished(self.now, task, outcome);

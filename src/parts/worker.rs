@@ -110,17 +110,21 @@ pub struct Report {
     /// None: to people.
     line: Option<Arc<Line>>,
     told: Option<Tick>,
+    warning: Option<String>,
 }
 
 impl Report {
     /// For a job that people have called at their terminal.
     pub(crate) fn to_people() -> Report {
-        Report { line: None, told: None }
+        Report { line: None, told: None, warning: None }
     }
 
     /// Adds to the daemon's log, under the scheduler's logname; each line of the text becomes a line there, which also
     /// names scheduler, task and path. Control characters are escaped.
     pub fn log(&mut self, level: Level, text: &str) {
+        if level == Level::Warning {
+            self.warning.get_or_insert_with(|| text.to_owned());
+        }
         match &self.line {
             Some(line) => line.log(level, text),
             None if level >= Level::Warning => {
@@ -129,6 +133,11 @@ impl Report {
             }
             None => {}
         }
+    }
+
+    /// The first warning that was logged since this was asked.
+    pub(crate) fn warning(&mut self) -> Option<String> {
+        self.warning.take()
     }
 
     /// Tells how many bytes of the work are done, and of how many in all (0 if that is not known). `dogwatch status` shows
@@ -180,7 +189,14 @@ impl Report {
     /// One for a test, which hears it at the socket's other end.
     pub fn pair() -> (Report, Fd) {
         let (ours, theirs) = socket::pair().unwrap_or_else(|errno| std::process::exit(errno.0));
-        (Report { line: Some(Arc::new(Line { socket: theirs, task: AtomicU64::new(0) })), told: None }, ours)
+        (
+            Report {
+                line: Some(Arc::new(Line { socket: theirs, task: AtomicU64::new(0) })),
+                told: None,
+                warning: None,
+            },
+            ours,
+        )
     }
 
     /// Fills the socket: whatever is told next waits until the other end has listened.
@@ -212,7 +228,7 @@ pub fn serve(
         let job = buffer.get(..length).and_then(packet::decode);
         let Some((task, Message::Job { kind, value })) = job else { return Some(1) };
         line.task.store(task, Ordering::Relaxed);
-        let result = run(kind, value, &mut Report { line: Some(Arc::clone(&line)), told: None });
+        let result = run(kind, value, &mut Report { line: Some(Arc::clone(&line)), told: None, warning: None });
         if answer(&line, result).is_err() {
             return Some(1);
         }

@@ -5,8 +5,12 @@ pub mod backup;
 pub mod collect;
 
 use crate::jobs::{self, Call, own};
+use crate::parts::duration::Millis;
 use crate::parts::worker::Report;
 use backup::book;
+
+/// After a failure, a source is asked again after this.
+pub const AFTER_FAILURE: Millis = Millis(10_000);
 
 /// Does a source's work, or a job, in a worker; see [`jobs::run`].
 pub fn run(own: &own::Named<'_>, kind: &str, value: &[u8], report: &mut Report) -> Result<Option<Vec<u8>>, String> {

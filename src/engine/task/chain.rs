@@ -73,6 +73,8 @@ impl Tasks {
         }
         if let State::Running { again_at } = self.slab.state(task.0) {
             let again_at = again_at.map_or(due.0, |sooner| sooner.min(due.0));
+            // It is no event of its own doing.
+            self.slab.get_mut(task.0).into_iter().for_each(|task| task.in_a_row = 0);
             self.slab.set_state(task.0, State::Running { again_at: Some(again_at) });
         }
     }

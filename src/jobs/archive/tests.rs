@@ -70,15 +70,8 @@ fn is_root() -> bool {
 
 fn options() -> Options {
     let (one_file_system, skip_caches) = (false, false);
-    Options {
-        excludes: Vec::new(),
-        one_file_system,
-        skip_caches,
-        left_out: Vec::new(),
-        level: 6,
-        mode: 0o640,
-        over: Over::Nothing,
-    }
+    let (excludes, left_out) = (Vec::new(), Vec::new());
+    Options { excludes, left_out, one_file_system, skip_caches, level: 6, mode: 0o640, over: Over::Nothing }
 }
 
 /// Archives some names of a directory under the same names; the answer has what was logged.

@@ -1,5 +1,5 @@
-//! What is remembered of runs, as text: when was looked last, and a line for each run: its date, whether it has come to its
-//! end, and its schedule.
+//! What is remembered of runs, as text: when was looked last, and which schedules there were; when backups were made last; and a
+//! line for each run: its date, whether it has come to its end, and its schedule.
 //!
 //! A line that cannot be read is forgotten: at the worst a date has a second run.
 
@@ -8,12 +8,18 @@ use crate::engine::due::{Date, Key, Record, Time};
 const DONE: &[u8] = b"done";
 const BEGUN: &[u8] = b"begun";
 const LAST: &[u8] = b"last";
+const KNOWN: &[u8] = b"known";
+const BUSY: &[u8] = b"busy";
 
-/// Runs, and when was looked last (Unix time in seconds), if ever.
+/// Runs, and what was looked at.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Runs {
-    /// See above.
+    /// When was looked last and all that was due had begun (Unix time in seconds), if ever.
     pub last: Option<i64>,
+    /// The schedules of then. Another one is new: it has missed nothing.
+    pub known: Vec<Key>,
+    /// From when to when backups were made last, one after the other (Unix times in seconds).
+    pub busy: Option<(i64, i64)>,
     /// In the order in which they began.
     pub records: Vec<Record>,
 }
@@ -25,7 +31,9 @@ impl Runs {
         for line in text.split(|byte| *byte == b'\n') {
             let mut words = line.splitn(3, |byte| *byte == b' ');
             match (words.next(), words.next(), words.next()) {
-                (Some(LAST), Some(instant), None) => runs.last = word(instant).and_then(|text| text.parse().ok()),
+                (Some(LAST), Some(instant), None) => runs.last = number(instant),
+                (Some(BUSY), Some(from), Some(until)) => runs.busy = number(from).zip(number(until)),
+                (Some(KNOWN), Some(_), Some(schedule)) => runs.known.extend(key(schedule)),
                 (Some(date), Some(state), Some(schedule)) => runs.records.extend(record(date, state, schedule)),
                 _ => {}
             }
@@ -35,25 +43,36 @@ impl Runs {
 
     /// The text of it.
     pub fn text(&self) -> Vec<u8> {
-        let mut text = self.last.map(|last| format!("last {last}\n").into_bytes()).unwrap_or_default();
-        for Record { key: Key { path, time, name }, date, finished } in &self.records {
-            let state = if *finished { DONE } else { BEGUN };
-            text.extend_from_slice(format!("{date} ").as_bytes());
-            text.extend([state, b" ", path, format!(";{time};").as_bytes(), name, b"\n"].concat());
+        let mut text = self.last.map(|last| format!("last {last}\n")).unwrap_or_default().into_bytes();
+        text.extend(self.busy.iter().flat_map(|(from, until)| format!("busy {from} {until}\n").into_bytes()));
+        let mut add = |first: &[u8], second: &[u8], Key { path, time, name }: &Key| {
+            text.extend([first, b" ", second, b" ", path, format!(";{time};").as_bytes(), name, b"\n"].concat());
+        };
+        self.known.iter().for_each(|key| add(KNOWN, b"-", key));
+        for Record { key, date, finished } in &self.records {
+            add(date.to_string().as_bytes(), if *finished { DONE } else { BEGUN }, key);
         }
         text
     }
 }
 
 fn record(date: &[u8], state: &[u8], schedule: &[u8]) -> Option<Record> {
-    let mut fields = schedule.split(|byte| *byte == b';');
-    let (path, time, name) = (fields.next()?.to_vec(), Time::parse(word(fields.next()?)?)?, fields.next()?.to_vec());
     let finished = match state {
         DONE => true,
         BEGUN => false,
         _ => return None,
     };
-    Some(Record { key: Key { path, time, name }, date: Date::parse(word(date)?)?, finished })
+    Some(Record { key: key(schedule)?, date: Date::parse(word(date)?)?, finished })
+}
+
+fn key(schedule: &[u8]) -> Option<Key> {
+    let fields: Vec<&[u8]> = schedule.split(|byte| *byte == b';').collect();
+    let [path, time, name] = fields[..] else { return None };
+    Some(Key { path: path.to_vec(), time: Time::parse(word(time)?)?, name: name.to_vec() })
+}
+
+fn number(bytes: &[u8]) -> Option<i64> {
+    word(bytes)?.parse().ok()
 }
 
 fn word(bytes: &[u8]) -> Option<&str> {

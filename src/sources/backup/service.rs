@@ -8,30 +8,54 @@ use crate::engine::due::{Date, Finding, Look, Plan, Record};
 use crate::jobs::archive::write::{self, Options, Source};
 use crate::parts::diag::Failure;
 use crate::parts::duration::Millis;
+use crate::parts::log::Level;
 use crate::parts::publish::{Over, Target};
 use crate::parts::worker::Report;
 use crate::parts::zone::{Zone, here};
+use crate::sources::AFTER_FAILURE;
 use crate::sys::fs::{self, Kind, Open};
 use crate::sys::{change, clock};
 use std::os::fd::AsFd;
+
+/// Whoever was busy and looks again within so many seconds has gone on without a break.
+const MINUTE: i64 = 60;
 
 /// Looks what is to be done; `value` is a date, a NUL and the backup directory. The answer is the path of the backup that was
 /// made, if there was one.
 pub fn run(value: &[u8], report: &mut Report) -> Result<Option<Vec<u8>>, String> {
     let path = value.splitn(2, |byte| *byte == 0).nth(1).ok_or("its values cannot be read")?;
-    Book::open(path).and_then(|book| look(&book, report)).map_err(|failure| failure.to_string())
+    let looked = Book::open(path)
+        .and_then(|book| look(&book, report).inspect_err(|failure| tell(&book, report, &format!("Error: {failure}"))));
+    if looked.is_err() {
+        // Not as a task that goes on, which the service's end would wait for.
+        report.at(clock::wall_now().saturating_add_unsigned(AFTER_FAILURE.0 / 1_000));
+    }
+    looked.and_then(|made| made).map_err(|failure| failure.to_string())
 }
 
-fn look(book: &Book, report: &mut Report) -> Result<Option<Vec<u8>>, Failure> {
+/// The error is one of the look itself; within, what has become of the backup that it found to be due.
+fn look(book: &Book, report: &mut Report) -> Result<Result<Option<Vec<u8>>, Failure>, Failure> {
     let zone = here::zone();
-    let listing = Listing::read(&book.schedules()?);
-    for (index, wrong) in &listing.bad {
-        book.log(Who::Service, &format!("Error: malformed schedule at index {index}: {wrong}"))?;
-    }
-    let plans: Vec<&Plan> = listing.good.iter().map(|(_, schedule)| &schedule.plan).collect();
+    let mut listing = Listing::read(&book.schedules()?);
     let mut runs = book.runs()?;
     let now = clock::wall_now();
-    let look = Look { now, last: runs.last.unwrap_or(now), zone: &zone, starting: true };
+    // Since when backups are made, one after the other: what has become due meanwhile has not been missed.
+    let busy = runs.busy.filter(|(_, until)| (0..MINUTE).contains(&now.saturating_sub(*until))).map(|(since, _)| since);
+    let waited = busy.map_or(0, |since| now.saturating_sub(since).saturating_add(MINUTE).unsigned_abs() * 1_000);
+    for plan in listing.good.iter_mut().map(|(_, schedule)| &mut schedule.plan) {
+        let own = if runs.known.contains(&plan.key) { plan.catchup.0 } else { 0 };
+        plan.catchup = Millis(own.max(waited));
+    }
+    let plans: Vec<&Plan> = listing.good.iter().map(|(_, schedule)| &schedule.plan).collect();
+    if busy.is_none() {
+        for (index, wrong) in &listing.bad {
+            tell(book, report, &format!("Error: malformed schedule at index {index}: {wrong}"));
+        }
+    }
+    // What was in its minute when that began has not been missed either.
+    let began = busy.map_or(now, |since| since.saturating_sub(MINUTE));
+    let last = runs.last.unwrap_or(now).min(began);
+    let look = Look { now, last, zone: &zone, starting: true };
     let mut to_run = Vec::new();
     let mut gone = Vec::new();
     for finding in look.findings(&plans, &runs.records) {
@@ -40,20 +64,22 @@ fn look(book: &Book, report: &mut Report) -> Result<Option<Vec<u8>>, Failure> {
                 if let Some(record) = runs.records.get_mut(at) {
                     record.finished = true;
                     let source = book::line(&record.key.path);
-                    book.log(Who::Service, &format!("Backup failed for {source}: it was cut off"))?;
+                    tell(book, report, &format!("Backup failed for {source}: it was cut off"));
                 }
             }
             Finding::Ahead(at) => {
                 gone.push(at);
                 let source = runs.records.get(at).map(|record| book::line(&record.key.path)).unwrap_or_default();
                 let text = format!("Error: the clock was wrong: a run for {source} is dated ahead, and forgotten");
-                book.log(Who::Service, &text)?;
+                tell(book, report, &text);
             }
             Finding::Old(at) => gone.push(at),
             Finding::Run(at, date) => to_run.push((at, date)),
             Finding::Missed(at, date) => {
-                let source = plans.get(at).map(|plan| book::line(&plan.key.path)).unwrap_or_default();
-                book.log(Who::Service, &format!("Error: backup missed for {source} on {date}"))?;
+                // It is told once, and what is new has missed nothing.
+                let missed = plans.get(at).filter(|plan| busy.is_none() && runs.known.contains(&plan.key));
+                let source = missed.map(|plan| book::line(&plan.key.path));
+                source.iter().for_each(|s| tell(book, report, &format!("Error: backup missed for {s} on {date}")));
             }
         }
     }
@@ -63,72 +89,86 @@ fn look(book: &Book, report: &mut Report) -> Result<Option<Vec<u8>>, Failure> {
         !gone.contains(&(at - 1))
     });
     // All of them have begun, as far as the next look is concerned, only when they have.
-    let first = to_run.first().and_then(|(at, date)| Some((&listing.good.get(*at)?.1, *date)));
     if to_run.len() < 2 {
         runs.last = Some(now);
+        runs.known = plans.iter().map(|plan| plan.key.clone()).collect();
     }
+    runs.busy = None;
+    let first = to_run.first().and_then(|(at, date)| Some((&listing.good.get(*at)?.1, *date)));
     let made = match first {
-        Some((schedule, date)) => Some(one(book, schedule, date, (&mut runs, &zone), report)?),
-        None => book.keep_runs(&runs).map(|()| None)?,
+        Some((schedule, date)) => {
+            one(book, (schedule, date), (&mut runs, &zone), busy.unwrap_or(now), report)?.map(Some)
+        }
+        None => book.keep_runs(&runs).map(|()| Ok(None))?,
     };
     if to_run.len() > 1 {
         report.again(Millis(0));
     }
     let next = plans.iter().filter_map(|plan| plan.next_due(&zone, now)).map(|(_, due)| due).min();
     next.into_iter().for_each(|due| report.at(due));
-    made.transpose()
+    Ok(made)
 }
 
-/// Makes a backup; that it is begun and that it has ended are written down.
+/// Makes a backup; that it is begun and that it has ended are written down, with `since` when backups are being made.
 fn one(
     book: &Book,
-    schedule: &Schedule,
-    date: Date,
+    (schedule, date): (&Schedule, Date),
     (runs, zone): (&mut Runs, &Zone),
+    since: i64,
     report: &mut Report,
 ) -> Result<Result<Vec<u8>, Failure>, Failure> {
     let key = schedule.plan.key.clone();
     runs.records.push(Record { key, date, finished: false });
     book.keep_runs(runs)?;
+    // By the boot clock: one that is set meanwhile has not gone on.
+    let (wall, boot) = (clock::wall_now(), clock::boot_now().0);
     let made = make(book, schedule, zone, report);
+    let took = clock::boot_now().0.saturating_sub(boot) / 1_000;
+    runs.busy = Some((since, wall.saturating_add_unsigned(took)));
     runs.records.iter_mut().for_each(|record| record.finished = true);
     book.keep_runs(runs)?;
     Ok(made)
 }
 
-/// Makes a backup now, and tells the log how that has ended. The answer is its path.
-pub fn make(book: &Book, schedule: &Schedule, zone: &Zone, report: &mut Report) -> Result<Vec<u8>, Failure> {
-    let source = book::line(&schedule.plan.key.path);
-    match archive(book, schedule, zone, report) {
-        Ok(name) => {
-            book.log(Who::Service, &format!("Backup done for {source} in {}", book::line(&Book::shown(&name))))?;
-            forget(book, schedule, &name)?;
-            Ok(book.path_of(&Book::shown(&name)))
-        }
-        Err(failure) => {
-            book.log(Who::Service, &format!("Backup failed for {source}: {failure}"))?;
-            Err(failure)
-        }
+/// Adds to the service's log. Where that cannot be, the loop's log has it: a backup is worth more than a line.
+fn tell(book: &Book, report: &mut Report, text: &str) {
+    if let Err(failure) = book.log(Who::Service, text) {
+        report.log(Level::Error, &format!("{text} ({failure})"));
     }
 }
 
-/// The answer is the backup's name.
-fn archive(book: &Book, schedule: &Schedule, zone: &Zone, report: &mut Report) -> Result<Vec<u8>, Failure> {
+/// Makes a backup now, and tells the log how that has ended. The answer is its path.
+pub fn make(book: &Book, schedule: &Schedule, zone: &Zone, report: &mut Report) -> Result<Vec<u8>, Failure> {
+    let source = book::line(&schedule.plan.key.path);
+    // Those of this one.
+    report.warning();
+    let made = archive(book, schedule, zone, report);
+    let text = match &made {
+        Ok((name, _)) => format!("Backup done for {source} in {}", book::line(&Book::shown(name))),
+        Err(failure) => format!("Backup failed for {source}: {failure}"),
+    };
+    tell(book, report, &text);
+    let (name, is_whole) = made?;
+    if !is_whole {
+        let why = report.warning().unwrap_or_default();
+        tell(book, report, &format!("Error: not all of {source} is in its backup as it was: {why}"));
+    }
+    if let Err(failure) = forget(book, schedule, &name) {
+        tell(book, report, &format!("Error: {failure}"));
+    }
+    Ok(book.path_of(&Book::shown(&name)))
+}
+
+/// The answer is the backup's name, and whether all is in it as it was.
+fn archive(book: &Book, schedule: &Schedule, zone: &Zone, report: &mut Report) -> Result<(Vec<u8>, bool), Failure> {
     let key = &schedule.plan.key;
     let fail = |reason: &dyn std::fmt::Display| Failure::on_path("back up", &key.path, reason);
-    let path = trimmed(&key.path);
-    let slash = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
-    let (above, name) = path.split_at(slash);
-    let above = if above.is_empty() { b"." } else { above };
-    let parent = fs::open(book.dir.as_fd(), above, Open::Directory).map_err(|errno| fail(&errno))?;
-    let name = if name.is_empty() || name == b".." { &b"."[..] } else { name };
-    let found = fs::stat(parent.as_fd(), name).map_err(|errno| fail(&errno))?;
+    let (above, name, member) = place_of(&key.path);
+    let parent = fs::open(book.dir.as_fd(), &above, Open::Directory).map_err(|errno| fail(&errno))?;
+    let found = fs::stat(parent.as_fd(), &name).map_err(|errno| fail(&errno))?;
     if found.kind == Kind::Symlink {
         return Err(fail(&"it is a symbolic link: name what it leads to"));
     }
-    let is_named = |part: &&[u8]| !matches!(*part, b"" | b"." | b"..");
-    let member = path.split(|byte| *byte == b'/').filter(is_named).collect::<Vec<_>>().join(&b'/');
-    let member = if member.is_empty() { b"." } else { &member[..] };
     let backups = book.backups()?;
     let dir = fs::stat(backups.as_fd(), b"").map_err(|errno| fail(&errno))?;
     let options = Options {
@@ -146,20 +186,30 @@ fn archive(book: &Book, schedule: &Schedule, zone: &Zone, report: &mut Report) -
     let backups_path = book.path_of(&Book::shown(b""));
     let dir_path = backups_path.strip_suffix(b"/").unwrap_or(&backups_path);
     let target = Target { dir: backups.as_fd(), dir_path, name: &called, patient: true };
-    write::write(&[Source { parent: parent.as_fd(), name, member }], target, &options, report)?;
-    Ok(called)
+    let source = Source { parent: parent.as_fd(), name: &name, member: &member };
+    let prepared = write::prepare(&[source], target, &options, report)?;
+    let kept = &prepared.written.kept;
+    let (is_there, is_whole) = (kept.iter().all(|kept| kept.stat.is_some()), kept.iter().all(|kept| kept.is_safe));
+    if !is_there {
+        // What was backed up before is better than nothing.
+        return Err(fail(&report.warning().unwrap_or_else(|| "there is nothing of it to be archived".to_owned())));
+    }
+    prepared.publish()?;
+    Ok((called, is_whole))
 }
 
-/// A path without `./` before it and slashes behind it.
-fn trimmed(path: &[u8]) -> &[u8] {
-    let mut path = path;
-    while let Some(rest) = path.strip_prefix(b"./").filter(|rest| !rest.is_empty()) {
-        path = rest;
-    }
-    while let Some(rest) = path.strip_suffix(b"/").filter(|rest| !rest.is_empty()) {
-        path = rest;
-    }
-    path
+/// The directory in which a source stands, from the backup directory; its name there; and what it is called in the archive: its
+/// path without what would lead out of where it is restored, a leading `/` and all up to the last `..`, as GNU tar has it.
+fn place_of(path: &[u8]) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
+    let parts: Vec<&[u8]> = path.split(|byte| *byte == b'/').filter(|part| !matches!(*part, b"" | b".")).collect();
+    let member = parts.rsplit(|part| *part == b"..").next().unwrap_or_default().join(&b'/');
+    let (above, name) = match parts.split_last() {
+        Some((name, above)) if *name != b".." => (above, *name),
+        Some(_) | None => (&parts[..], &b"."[..]),
+    };
+    let start: &[u8] = if path.starts_with(b"/") { b"/" } else { b"./" };
+    let member = if member.is_empty() { b".".to_vec() } else { member };
+    ([start, &above.join(&b'/')].concat(), name.to_vec(), member)
 }
 
 /// Removes backups that are not kept any more, after this one was made.

@@ -1,0 +1,186 @@
+//! Each system call of a backup in turn is its worker's last, fails, or is short. Needs the test build (feature `fault`).
+
+use crate::common::{comes_true, wait_until};
+use crate::place::{Place, RUNS, SCHEDULES};
+use rustix::process::Signal;
+use std::fs;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+const OLD: &str = "the old backup, which is none";
+const LINE: &str = "src;12:00;b\n";
+/// Runs at once: most of a run is waiting.
+const AT_ONCE: usize = 4;
+const BYTES: usize = 200_000;
+
+/// A service with this fault in its workers, killed once it has told what came of its backup.
+struct Run {
+    place: Place,
+    /// What the service said, and what its first worker called.
+    log: String,
+    calls: Vec<String>,
+    lives: bool,
+}
+
+fn run(fault: &str) -> Run {
+    let place = Place::new();
+    place.write("src/f", vec![1; BYTES]);
+    place.write("backups/b.tar", OLD);
+    place.write(SCHEDULES, LINE);
+    let points = place.scratch.path("points");
+    let mut daemon = place.service(&[("DOGWATCH_FAULT", fault.as_ref()), ("DOGWATCH_FAULT_LOG", points.as_os_str())]);
+    let has_told = || !place.log("service").is_empty() && place.read(RUNS).contains(" done ");
+    let told = || has_told() || tells_of_error(&daemon.log());
+    let told = comes_true(crate::PATIENCE, told);
+    let lives = told && daemon.try_wait().is_none();
+    daemon.signal_if_there(Signal::KILL);
+    daemon.wait();
+    let log = daemon.log();
+    let points = place.scratch.read("points");
+    let calls = points.lines().filter_map(|line| line.strip_prefix("worker:")?.split(' ').nth(1)).map(str::to_owned);
+    Run { log, calls: calls.collect(), lives, place }
+}
+
+impl Run {
+    /// What is wrong with what is there, whatever has happened.
+    fn wrong(&self) -> Option<String> {
+        let place = &self.place;
+        if !self.lives {
+            return Some("the service has ended, or tells nothing".to_owned());
+        }
+        if self.log.contains("panicked") {
+            return Some("it panicked".to_owned());
+        }
+        if place.read(SCHEDULES) != LINE {
+            return Some("the schedules are others".to_owned());
+        }
+        let finals: Vec<String> = place.names("backups").into_iter().filter(|name| !name.starts_with('.')).collect();
+        if finals != ["b.tar"] {
+            return Some(format!("the backups are {finals:?}"));
+        }
+        half(place)
+    }
+
+    /// Whether its log says how the backup has ended.
+    fn is_clear(&self) -> Option<String> {
+        let log = self.place.log("service").join("\n");
+        let clear = log.contains("Backup done for src") || log.contains("Backup failed for src: ");
+        (!clear && !tells_of_error(&self.log)).then(|| format!("it is not clear what it did: {log}"))
+    }
+
+    /// What is wrong after a new start: a run that was begun is told as failed, and is no second time; else it is made up.
+    fn is_left(&self) -> Option<String> {
+        let place = &self.place;
+        let (before, runs) = (place.log("service").len(), place.read(RUNS));
+        let (done, begun) = (runs.contains(" done "), runs.contains(" begun "));
+        let had = fs::read(place.path("backups/b.tar")).unwrap();
+        place.prints(&["start"], "");
+        place.prints(&["stop"], "");
+        let new = place.log("service")[before..].join("\n");
+        let right = match (done, begun) {
+            (true, _) => new.is_empty() && fs::read(place.path("backups/b.tar")).unwrap() == had,
+            (_, true) => {
+                new == "Backup failed for src: it was cut off" && fs::read(place.path("backups/b.tar")).unwrap() == had
+            }
+            _ => new == "Backup done for src in backups/b.tar",
+        };
+        if !right {
+            return Some(format!("after {runs:?} the next start says {new:?}"));
+        }
+        // As if it were the next date.
+        fs::remove_file(place.path(RUNS)).unwrap();
+        place.prints(&["start"], "");
+        place.prints(&["stop"], "");
+        let (names, top) = (place.names("backups"), place.names("."));
+        if names != ["b.tar"]
+            || top != [RUNS, SCHEDULES, "backups", "logs", "src"]
+            || place.read("backups/b.tar") == OLD
+        {
+            return Some(format!("after the next run there are {names:?}, {top:?}"));
+        }
+        half(place)
+    }
+}
+
+/// That the system has no /etc/TZ to be watched is none.
+fn tells_of_error(log: &str) -> bool {
+    log.lines().any(|line| line.contains(" ERROR ") && !line.contains("cannot watch /etc/"))
+}
+
+fn half(place: &Place) -> Option<String> {
+    if place.read("backups/b.tar") == OLD {
+        return None;
+    }
+    match place.try_members("b.tar") {
+        Ok(members) => {
+            let is_whole = members.get("src/f").map(Vec::len) == Some(BYTES);
+            let is_told =
+                place.log("service").iter().any(|line| line.starts_with("Error: not all of src is in its backup"));
+            (!(is_whole || is_told && members.contains_key("src/"))).then(|| format!("it has {:?}", members.keys()))
+        }
+        Err(wrong) => Some(wrong),
+    }
+}
+
+/// Runs once for each call of a backup with this fault there.
+fn sweep(fault: &str, judge: impl Fn(&Run) -> Option<String> + Sync) {
+    let clean = run("");
+    assert_eq!(clean.wrong().or_else(|| clean.is_clear()).or_else(|| clean.is_left()), None, "{}", clean.log);
+    let (next, met, wrongs) = (AtomicUsize::new(1), AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                loop {
+                    let n = next.fetch_add(1, Ordering::Relaxed);
+                    let run = run(&format!("worker:{n}={fault}"));
+                    let Some(call) = run.calls.get(n - 1) else { break };
+                    met.fetch_add(1, Ordering::Relaxed);
+                    let wrong = judge(&run).or_else(|| run.wrong()).or_else(|| run.is_left());
+                    if let Some(wrong) = wrong {
+                        let logged = run.place.read("logs/backup_service.log");
+                        let text =
+                            format!("{call} (worker:{n}={fault}): {wrong}; it says:\n{}\nlogs:\n{logged}", run.log);
+                        wrongs.lock().unwrap().push(text);
+                    }
+                }
+            });
+        }
+    });
+    let wrongs = wrongs.into_inner().unwrap();
+    assert!(wrongs.is_empty(), "{} are wrong:\n{}", wrongs.len(), wrongs.join("\n"));
+    let met = met.into_inner();
+    assert!(met + 20 > clean.calls.len() && met > 50, "only {met} of {} calls", clean.calls.len());
+    println!("{fault} at each of {met} calls of a backup");
+}
+
+#[test]
+fn a_kill_at_each_call_leaves_nothing_half() {
+    sweep("kill", |_| None);
+}
+
+#[test]
+fn no_room_at_any_call_is_told() {
+    sweep("ENOSPC", Run::is_clear);
+}
+
+#[test]
+fn an_error_at_any_call_is_told() {
+    sweep("EIO", Run::is_clear);
+}
+
+#[test]
+fn a_short_count_at_any_call_is_made_good() {
+    sweep("short", Run::is_clear);
+}
+
+/// A worker that is killed before it says when it wants to look again is not the last one.
+#[test]
+fn a_lost_worker_is_followed_by_another() {
+    let place = Place::new();
+    place.write("src/f", "text");
+    place.write(SCHEDULES, LINE);
+    let daemon = place.service(&[("DOGWATCH_FAULT", "worker:5=kill".as_ref())]);
+    let killed = || daemon.log().matches("failed: its worker").count();
+    wait_until("a second one is killed", || killed() == 2);
+    daemon.stop();
+}
