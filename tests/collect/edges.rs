@@ -151,3 +151,18 @@ fn planted_hard_links_do_not_count() {
     holds(&scratch.path("files.tar.gz"), numbered(0..3));
     daemon.stop();
 }
+
+/// What has come during the one collection is due when that ends. It stays where it is.
+#[test]
+fn nothing_is_begun_after_the_one_collection() {
+    let scratch = scratch();
+    let noise: Vec<u8> = (0..64_u32 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    fs::write(scratch.path("tmp/big"), &noise).unwrap();
+    let arguments = ["collect", "--threshold", "1", "--level", "9"];
+    let mut daemon = scratch.spawn(dogwatch().args(arguments).current_dir(scratch.path("")));
+    wait_until("it is claimed", || scratch.path("tmp/.dogwatch-collect/big").exists());
+    fs::write(scratch.path("tmp/second"), &noise).unwrap();
+    assert_eq!((daemon.wait().code(), daemon.out().as_str()), (Some(0), "files collected\n"), "{}", daemon.log());
+    assert_eq!(names(&scratch.path("tmp")), ["second"]);
+    assert!(!names(&scratch.path("")).iter().any(|name| name.starts_with(".dogwatch")), "no archive is begun");
+}
