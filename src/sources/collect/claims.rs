@@ -15,6 +15,7 @@ use crate::parts::worker::Report;
 use crate::sys::change::{self, At};
 use crate::sys::fs::{self, Id, Kind, Open};
 use crate::sys::{Errno, Fd, clock, copy, lease, lock};
+use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// Its name in the spool.
@@ -28,8 +29,7 @@ const BUFFER: usize = 64 << 10;
 pub struct Claims<'s> {
     spool: At<'s>,
     dir: Fd,
-    /// In their order.
-    names: Vec<Vec<u8>>,
+    names: BTreeSet<Vec<u8>>,
 }
 
 impl<'s> Claims<'s> {
@@ -40,7 +40,7 @@ impl<'s> Claims<'s> {
         let dir = match fs::open(spool.0, NAME, Open::DirectoryNoFollow) {
             Err(Errno::ENOENT) => match publish::make_private(spool.0, NAME) {
                 Err(Errno::EEXIST) => return Ok(None),
-                made => return Ok(Some(Claims { spool, dir: made.map_err(fail)?, names: Vec::new() })),
+                made => return Ok(Some(Claims { spool, dir: made.map_err(fail)?, names: BTreeSet::new() })),
             },
             dir => dir.map_err(fail)?,
         };
@@ -50,8 +50,7 @@ impl<'s> Claims<'s> {
         if !lock::mark(dir.as_fd()) {
             return Ok(None);
         }
-        let mut names = walk::names(dir.as_fd()).map_err(fail)?;
-        names.sort_unstable();
+        let names = walk::names(dir.as_fd()).map_err(fail)?.into_iter().collect();
         Ok(Some(Claims { spool, dir, names }))
     }
 
@@ -97,7 +96,7 @@ impl<'s> Claims<'s> {
         let mut archive = Archive::new(file.as_fd(), path)?;
         let mut archived = Vec::new();
         while let Some(member) = archive.next()? {
-            if let (What::File(size), Ok(_)) = (&member.what, self.names.binary_search(&member.name)) {
+            if let (What::File(size), true) = (&member.what, self.names.contains(&member.name)) {
                 if self.is_it(&member, *size, &mut archive)? {
                     archived.push(member.name);
                 }
@@ -134,8 +133,7 @@ impl<'s> Claims<'s> {
             Err(Errno::ENOENT) => return Ok(()),
             done => done.map_err(|errno| self.failure("claim", name, errno))?,
         }
-        let place = self.names.binary_search_by(|known| known.as_slice().cmp(name)).unwrap_or_else(|place| place);
-        self.names.insert(place, name.to_vec());
+        self.names.insert(name.to_vec());
         match fs::stat(self.dir(), name) {
             Ok(found) if found.id() == wanted => Ok(()),
             Ok(_) | Err(_) => self.give_back(name),
@@ -190,7 +188,7 @@ impl<'s> Claims<'s> {
 
     /// It gets its name back, or if that is taken, one with a number.
     fn give_back(&mut self, name: &[u8]) -> Result<(), Failure> {
-        self.names.retain(|known| known != name);
+        self.names.remove(name);
         claim::give_back_one((self.dir(), name), self.spool.0)
             .map(drop)
             .map_err(|errno| self.failure("give back", name, errno))
@@ -198,7 +196,7 @@ impl<'s> Claims<'s> {
 
     fn remove(&mut self, name: &[u8]) -> Result<(), Failure> {
         change::unlink(self.dir(), name).map_err(|errno| self.failure("remove", name, errno))?;
-        self.names.retain(|known| known != name);
+        self.names.remove(name);
         Ok(())
     }
 
