@@ -37,6 +37,8 @@ const ROUNDS: usize = 3;
 const USUAL_MIB: usize = 512;
 const SMALL_FILES: usize = 100_000;
 const SMALL: usize = 1 << 10;
+/// What `--threshold` takes; all that is there is collected.
+const MOST_THRESHOLD: usize = 65_535;
 /// How often the worker's memory is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
@@ -196,7 +198,16 @@ fn used(whose: libc::c_int) -> f64 {
 /// Collects all of the spool, and tells how many MiB the worker has had in memory at the most.
 fn collect(base: &Path, files: usize, level: u32, most: &mut f64) -> Took {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dogwatch"));
-    command.args(["collect", "--threshold", &files.to_string(), "--level", &level.to_string(), "--base-dir"]).arg(base);
+    command
+        .args([
+            "collect",
+            "--threshold",
+            &files.min(MOST_THRESHOLD).to_string(),
+            "--level",
+            &level.to_string(),
+            "--base-dir",
+        ])
+        .arg(base);
     let took = measure(command.env_remove("JOURNAL_STREAM"), &base.join("files.tar.gz"), &mut |pid| {
         let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
         for worker in children.split_whitespace() {
