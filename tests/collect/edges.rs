@@ -125,7 +125,7 @@ fn a_reload_has_every_collector_look() {
     put(&scratch, numbered(0..3));
     let config = |threshold: u32| format!("[collector spool]\nbase_dir = @DIR\nthreshold = {threshold}\n");
     let daemon = scratch.start(&config(10));
-    daemon.await_log(": done");
+    daemon.await_log(": started, worker ");
     scratch.config(&config(3));
     daemon.signal(Signal::HUP);
     wait_until("it has collected", || names(&scratch.path("tmp")).is_empty());
