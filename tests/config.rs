@@ -48,8 +48,8 @@ fn all_errors_are_told_at_once_and_nothing_starts() {
             "{0}:2:10: error: a placeholder inside single quotes\n 2 | cmd = x '{{pathname}}'\n   |          ^~~~~~~~~~\n   \
              = take it out of the quotes: it becomes one word whatever its value is\n\
              {0}:3:1: error: unknown key \"dealy\" in [scheduler]\n 3 | dealy = 3\n   | ^~~~~\n   \
-             = did you mean \"delay\"? expected one of: cmd, delay, dirs, exec, files, job, logname, max_jobs, max_wait, on_busy, \
-             on_failure, output, rules, singlejob, then, timeout, user\n\
+             = did you mean \"delay\"? expected one of: archive, cmd, delay, dirs, exec, files, job, level, logname, max_jobs, \
+             max_wait, on_busy, on_failure, output, rules, singlejob, then, timeout, user\n\
              {0}:5:13: error: there is no [scheduler b]\n 5 | IN_CREATE = b\n   |             ^\n   = expected one of: a\n\
              dogwatch: 3 errors in the configuration\n",
             path.display()

@@ -168,6 +168,16 @@ fn once_exits_with_the_commands_status() {
     assert_eq!(daemon.wait().code(), Some(1));
 }
 
+/// An event while it runs is due when it ends; nobody waits for what would be begun then.
+#[test]
+fn once_runs_the_command_once() {
+    let scratch = Scratch::new();
+    let script = scratch.script("job", "echo run; touch src/second; sleep 0.5");
+    let mut daemon = run(&scratch, &["-1", "src", "--", script.to_str().unwrap()]);
+    write(&scratch.src().join("first"));
+    assert_eq!((daemon.wait().code(), daemon.out().as_str()), (Some(0), "run\n"), "{}", daemon.log());
+}
+
 #[test]
 fn a_missing_path_is_an_error_before_anything_runs() {
     let scratch = Scratch::new();

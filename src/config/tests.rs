@@ -7,6 +7,7 @@ use crate::engine::watch::WatchPath;
 use crate::jobs::command::Line;
 use crate::parts::log::{Route, Target};
 use crate::parts::pattern::Pattern;
+use crate::sources::collect::{self, Settings};
 use crate::sys::inotify::Mask;
 
 fn source(text: &str) -> Source {
@@ -106,6 +107,73 @@ fn default_is_every_event_that_is_not_named() {
     let named = |event| map.actions(event).len();
     assert_eq!(map.used().0.count_ones(), 14);
     assert_eq!((named(Mask::OPEN), named(Mask::IGNORED), named(Mask::Q_OVERFLOW)), (0, 1, 1));
+}
+
+/// A collector is a scheduler with a name that no section has, and a watch and a map that wake it.
+#[test]
+fn every_key_of_a_collector_arrives_where_it_belongs() {
+    let config = good(
+        "[collector spool]\nbase_dir = //srv//in/\nthreshold = 3\nmax_age = 2h\nkeep = 30\nlevel = 9\nthen = b\non_failure = a\n\
+         [collector usual]\nbase_dir = /\n[scheduler a]\ncmd = x\n[scheduler b]\ncmd = x\n[daemon]\nlog.spool = stderr debug\n",
+    );
+    let [_, _, spool, usual] = &config.schedulers[..] else { panic!("four schedulers") };
+    assert_eq!((spool.name.as_str(), spool.logname.as_str()), ("collector spool", "spool"));
+    let second = Millis(1_000);
+    let rules = task::Scheduler {
+        delay: second,
+        max_wait: Some(second),
+        singlejob: true,
+        then: Some(1),
+        on_failure: Some(0),
+        notes: Level::Debug,
+        ..task::Scheduler::default()
+    };
+    assert_eq!(spool.rules, rules);
+    let settings = |scheduler: &Scheduler| {
+        let Work::Source(call) = &scheduler.work else { panic!("a source") };
+        let settings = Settings::decode(&call.value).unwrap();
+        assert_eq!((call.kind, &call.root), (collect::KIND, &settings.base));
+        settings
+    };
+    let wanted = Settings {
+        base: b"/srv/in".to_vec(),
+        threshold: 3,
+        max_age: Some(Millis(7_200_000)),
+        keep: Some(30),
+        level: 9,
+    };
+    assert_eq!(settings(spool), wanted);
+    let wanted = Settings { base: b"/".to_vec(), threshold: 10, max_age: None, keep: None, level: 6 };
+    assert_eq!(settings(usual), wanted);
+    let [map, _] = &config.maps[..] else { panic!("two maps") };
+    let wakes = [Action { scheduler: 2, verb: Verb::Schedule }];
+    assert_eq!(map.used(), Mask::CLOSE_WRITE.with(Mask::MOVED_TO).with(Mask::CREATE));
+    assert_eq!(map.actions(Mask::CLOSE_WRITE), wakes);
+    let watched: Vec<_> = config.watches.iter().map(|w| (w.name.as_str(), &w.paths[0].base[..], w.map)).collect();
+    assert_eq!(watched, [("collector spool", &b"/srv/in/tmp"[..], 0), ("collector usual", b"/tmp", 1)]);
+    assert!(config.watches.iter().all(|watch| watch.existing && !watch.rec && !watch.auto_add));
+}
+
+#[test]
+fn wrong_collectors_are_errors_at_the_value() {
+    for (text, complaint) in [
+        ("[collector c]\nkeep = 3\n", "1:1: error: [collector c] has no base_dir"),
+        ("[collector c]\nbase_dir = srv\n", "2:12: error: \"base_dir\" is no absolute path"),
+        ("[collector c]\nbase_dir = /a/../b\n", "2:12: error: a base directory's path has no . and .. in it"),
+        ("[collector c]\nbase_dir = /a\nthreshold = 0\n", "3:13: error: \"0\" cannot be the value of \"threshold\""),
+        ("[collector c]\nbase_dir = /a\nkeep = -1\n", "3:8: error: \"-1\" cannot be the value of \"keep\""),
+        ("[collector c]\nbase_dir = /a\nlevel = 0\n", "3:9: error: \"0\" cannot be the value of \"level\""),
+        ("[collector c]\nbase_dir = /a\nmax_age = soon\n", "3:11: error: \"soon\" cannot be the value of \"max_age\""),
+        ("[collector c]\nbase_dir = /a\nthen = ship\n", "3:8: error: \"ship\" cannot be the value of \"then\""),
+        ("[collector c]\nbase_dir = /a\nthen = c\n", "3:8: error: \"c\" cannot be the value of \"then\""),
+        ("[collector c]\nbase_dir = /a\nbase_dir = /b\n", "3:1: error: \"base_dir\" stands here a second time"),
+        ("[collector c]\nbase_dir = /a\ntreshold = 3\n", "3:1: error: unknown key \"treshold\" in [collector]"),
+        ("[collector]\nbase_dir = /a\n", "1:1: error: [collector] needs a name"),
+        ("[collector c]\nbase_dir = /a\n[collector c]\nbase_dir = /b\n", "3:1: error: "),
+    ] {
+        let complaints = complaints(text);
+        assert!(complaints.len() == 1 && complaints[0].starts_with(complaint), "{text}{complaints:#?}");
+    }
 }
 
 #[test]

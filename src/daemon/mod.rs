@@ -245,7 +245,8 @@ impl Daemon {
         self.look_at_mounts()?;
         self.stop_overdue();
         self.shut_down_further();
-        if self.phase != Phase::Hasty && !self.is_behind() {
+        // Whoever waited for one result wants nothing begun after it.
+        if self.verdict.is_none() && self.phase != Phase::Hasty && !self.is_behind() {
             self.settle();
         }
         self.print_on();

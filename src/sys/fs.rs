@@ -287,6 +287,13 @@ pub fn is_remote(dir: BorrowedFd<'_>) -> Result<bool, Errno> {
     Ok(REMOTE.contains(&file_system(dir)?))
 }
 
+/// Whether a file's file system refuses a lease not only where there is a writer: NFS (nfs4_add_lease() in Linux), CIFS, SMB and
+/// SMB2 do unless the server has granted one.
+pub fn refuses_leases(file: BorrowedFd<'_>) -> bool {
+    const GRUDGING: [u32; 4] = [0x6969, 0xff53_4d42, 0x517b, 0xfe53_4d42];
+    file_system(file).is_ok_and(|number| GRUDGING.contains(&number))
+}
+
 /// The number of a file system's kind (statfs(2)).
 fn file_system(dir: BorrowedFd<'_>) -> Result<u32, Errno> {
     let mut buffer = MaybeUninit::<libc::statfs>::zeroed();

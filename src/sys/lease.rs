@@ -19,7 +19,7 @@ pub fn is_open(dir: BorrowedFd<'_>, name: &[u8]) -> Option<bool> {
             let _ = lease(libc::F_UNLCK);
             Some(false)
         }
-        Err(Errno::EAGAIN) => Some(true),
+        Err(Errno::EAGAIN) => (!fs::refuses_leases(file.as_fd())).then_some(true),
         Err(_) => None,
     }
 }

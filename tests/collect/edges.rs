@@ -1,6 +1,6 @@
 //! What fails, is in the way, or was left behind.
 
-use crate::common::{comes_true, dogwatch, is_root, skip, wait_until};
+use crate::common::{Daemon, comes_true, dogwatch, is_root, skip, wait_until};
 use crate::{collect, ends_well, holds, names, numbered, put, scratch};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
@@ -13,6 +13,23 @@ use std::time::Duration;
 fn make_claims(claims: &Path) {
     fs::create_dir(claims).unwrap();
     fs::set_permissions(claims, fs::Permissions::from_mode(0o1700)).unwrap();
+}
+
+/// It takes a while to be compressed.
+fn noise() -> Vec<u8> {
+    let mut state = 1_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    (0..64 << 20).map(|_| next()).collect()
+}
+
+/// The first worker that is told of.
+fn worker(daemon: &Daemon) -> Pid {
+    let log = daemon.log();
+    let number = log.split(" started, worker ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok());
+    Pid::from_raw(number.unwrap()).unwrap()
 }
 
 /// Several names of one file are one member with bytes and links to it: a kill before they are removed doubles none.
@@ -91,13 +108,10 @@ fn an_older_archive_that_cannot_be_removed_is_told() {
 #[test]
 fn a_killed_worker_is_followed_by_another() {
     let scratch = scratch();
-    let noise: Vec<u8> = (0..64_u32 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
-    fs::write(scratch.path("tmp/big"), noise).unwrap();
+    fs::write(scratch.path("tmp/big"), noise()).unwrap();
     let daemon = scratch.start("[collector spool]\nbase_dir = @DIR\nthreshold = 1\nlevel = 9\n");
     wait_until("it is claimed", || scratch.path("tmp/.dogwatch-collect/big").exists());
-    let log = daemon.log();
-    let pid = log.split(" started, worker ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok()).unwrap();
-    kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+    kill_process(worker(&daemon), Signal::KILL).unwrap();
     daemon.await_log(" failed: ");
     wait_until("another one collects", || scratch.path("files.tar.gz").exists());
     wait_until("nothing is left", || names(&scratch.path("tmp")).is_empty());
@@ -111,7 +125,7 @@ fn a_reload_has_every_collector_look() {
     put(&scratch, numbered(0..3));
     let config = |threshold: u32| format!("[collector spool]\nbase_dir = @DIR\nthreshold = {threshold}\n");
     let daemon = scratch.start(&config(10));
-    daemon.await_log(": done");
+    daemon.await_log(": started, worker ");
     scratch.config(&config(3));
     daemon.signal(Signal::HUP);
     wait_until("it has collected", || names(&scratch.path("tmp")).is_empty());
@@ -150,4 +164,21 @@ fn planted_hard_links_do_not_count() {
     wait_until("it has collected", || names(&scratch.path("tmp")) == ["planted"]);
     holds(&scratch.path("files.tar.gz"), numbered(0..3));
     daemon.stop();
+}
+
+/// What has come during the one collection is due when that ends. It stays where it is.
+#[test]
+fn nothing_is_begun_after_the_one_collection() {
+    let scratch = scratch();
+    fs::write(scratch.path("tmp/big"), noise()).unwrap();
+    let arguments = ["collect", "--threshold", "1", "--level", "9", "--log-level", "info"];
+    let mut daemon = scratch.spawn(dogwatch().args(arguments).current_dir(scratch.path("")));
+    wait_until("it is claimed", || scratch.path("tmp/.dogwatch-collect/big").exists());
+    kill_process(worker(&daemon), Signal::STOP).unwrap();
+    fs::write(scratch.path("tmp/second"), "text of second").unwrap();
+    assert!(!comes_true(Duration::from_millis(1_500), || daemon.try_wait().is_some()));
+    kill_process(worker(&daemon), Signal::CONT).unwrap();
+    assert_eq!((daemon.wait().code(), daemon.out().as_str()), (Some(0), "files collected\n"), "{}", daemon.log());
+    assert_eq!(names(&scratch.path("tmp")), ["second"]);
+    assert_eq!(daemon.log().matches(" started, worker ").count(), 1, "{}", daemon.log());
 }

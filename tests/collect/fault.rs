@@ -164,8 +164,8 @@ fn too_few_files_are_not_looked_at() {
         put(&scratch, FILES);
         let mut command = dogwatch();
         command.args(["collect", "--dry-run", "--threshold", threshold]).current_dir(scratch.path(""));
-        let status = command.env("DOGWATCH_FAULT_LOG", scratch.path("points")).status().unwrap();
-        assert!(status.success());
+        let output = command.env("DOGWATCH_FAULT_LOG", scratch.path("points")).output().unwrap();
+        assert!(output.status.success());
         scratch.read("points").lines().filter(|line| line.contains(" fcntl")).count()
     };
     assert_eq!((leases("3") - leases("4"), leases("4")), (2 * FILES.len(), leases("5")));

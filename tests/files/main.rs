@@ -70,7 +70,9 @@ fn send_file(scratch: &Scratch, name: &str, text: &str) -> PathBuf {
 /// Waits until a path's task has ended well, or badly for this reason.
 #[track_caller]
 fn await_end(daemon: &Daemon, path: &Path, end: &str) {
-    daemon.await_log(&format!("{}: {end}", path.display()));
+    // What the kernel tells and a scan finds are one task, which has the event that came last.
+    let ends = ["", " (found by a scan)"].map(|found| format!("{}{found}: {end}", path.display()));
+    wait_until(&format!("{} ends by {end}", path.display()), || ends.iter().any(|end| daemon.log().contains(end)));
 }
 
 fn children(pid: u32) -> Vec<i32> {

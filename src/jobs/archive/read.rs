@@ -118,7 +118,7 @@ impl<'a> Archive<'a> {
     /// Reads the rest of the present member.
     fn pass_over(&mut self) -> Result<(), Failure> {
         self.left += std::mem::take(&mut self.fill);
-        let mut buffer = vec![0; if self.left > 0 { BUFFER } else { 0 }];
+        let mut buffer = vec![0; usize::try_from(self.left).unwrap_or(BUFFER).min(BUFFER)];
         while self.read(&mut buffer)? > 0 {}
         if let Some(name) = self.present.take() {
             self.last = Some(name);

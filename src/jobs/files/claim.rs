@@ -81,7 +81,7 @@ fn marked(dir: &Fd) -> Option<Mark> {
 /// Waits a moment for somebody who is at it: who was killed may be about to end.
 pub fn wait_for(at: At<'_>) {
     for _ in 0..MOST_TRIES {
-        if fs::open(at.0, at.1, Open::DirectoryNoFollow).is_ok_and(|dir| lock::mark(dir.as_fd())) {
+        if fs::open(at.0, at.1, Open::DirectoryNoFollow).map_or(true, |dir| lock::mark(dir.as_fd())) {
             return;
         }
         clock::sleep(PAUSE);
@@ -131,6 +131,8 @@ pub fn tidy_aside(from: At<'_>, target: At<'_>) -> Result<(), Failure> {
     let called = publish::aside_name(from.1);
     let at = (from.0, &called[..]);
     let fail = |errno| Failure::on_path("give back what is in", &called, errno);
+    // A scan may have found it, and leaves it to us.
+    wait_for(at);
     match open(at) {
         None => Ok(()),
         Some((dir, true)) => publish::discard(dir.as_fd(), at),

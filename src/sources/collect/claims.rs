@@ -30,7 +30,7 @@ pub struct Claims<'s> {
     spool: At<'s>,
     dir: Fd,
     /// In their order.
-    names: Vec<Vec<u8>>,
+    names: BTreeSet<Vec<u8>>,
 }
 
 impl<'s> Claims<'s> {
@@ -41,7 +41,7 @@ impl<'s> Claims<'s> {
         let dir = match fs::open(spool.0, NAME, Open::DirectoryNoFollow) {
             Err(Errno::ENOENT) => match publish::make_private(spool.0, NAME) {
                 Err(Errno::EEXIST) => return Ok(None),
-                made => return Ok(Some(Claims { spool, dir: made.map_err(fail)?, names: Vec::new() })),
+                made => return Ok(Some(Claims { spool, dir: made.map_err(fail)?, names: BTreeSet::new() })),
             },
             dir => dir.map_err(fail)?,
         };
@@ -51,8 +51,7 @@ impl<'s> Claims<'s> {
         if !lock::mark(dir.as_fd()) {
             return Ok(None);
         }
-        let mut names = walk::names(dir.as_fd()).map_err(fail)?;
-        names.sort_unstable();
+        let names = walk::names(dir.as_fd()).map_err(fail)?.into_iter().collect();
         Ok(Some(Claims { spool, dir, names }))
     }
 
@@ -98,7 +97,7 @@ impl<'s> Claims<'s> {
         let mut archive = Archive::new(file.as_fd(), path)?;
         let mut archived = BTreeSet::new();
         while let Some(member) = archive.next()? {
-            if self.names.binary_search(&member.name).is_err() {
+            if !self.names.contains(&member.name) {
                 continue;
             }
             let is_it = match &member.what {
@@ -150,8 +149,7 @@ impl<'s> Claims<'s> {
             Err(Errno::ENOENT) => return Ok(()),
             done => done.map_err(|errno| self.failure("claim", name, errno))?,
         }
-        let place = self.names.binary_search_by(|known| known.as_slice().cmp(name)).unwrap_or_else(|place| place);
-        self.names.insert(place, name.to_vec());
+        self.names.insert(name.to_vec());
         match fs::stat(self.dir(), name) {
             Ok(found) if found.id() == wanted => Ok(()),
             Ok(_) | Err(Errno::ENOENT) => self.give_back(vec![name.to_vec()]).map(drop),
@@ -210,13 +208,15 @@ impl<'s> Claims<'s> {
     /// All that is left is given back, and the directory removed.
     pub fn give_back_all(&mut self) -> Result<(), Failure> {
         let all = std::mem::take(&mut self.names);
-        self.give_back(all).map(drop)
+        self.give_back(all.into_iter().collect()).map(drop)
     }
 
-    /// They, which are in order, get their names back, or where that is taken, one with a number. One that cannot does not keep
+    /// They get their names back, or where that is taken, one with a number. One that cannot does not keep
     /// the others. The answer is those.
     fn give_back(&mut self, names: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>, Failure> {
-        self.names.retain(|known| names.binary_search(known).is_err());
+        for name in &names {
+            self.names.remove(name);
+        }
         let failure = |name: &Vec<u8>| {
             let given = claim::give_back_one((self.dir(), name), self.spool.0);
             given.err().map(|errno| self.failure("give back", name, errno))
@@ -237,7 +237,7 @@ impl<'s> Claims<'s> {
         }
         while let Some(name) = self.names.last() {
             self.remove(name)?;
-            self.names.pop();
+            self.names.pop_last();
         }
         // The next archive of this name does not hold them.
         self.sync()

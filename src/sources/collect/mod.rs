@@ -15,6 +15,7 @@ use crate::parts::diag::Failure;
 use crate::parts::duration::Millis;
 use crate::parts::log::Level;
 use crate::parts::publish::{Over, Target};
+use crate::parts::spot::Place;
 use crate::parts::walk;
 use crate::parts::worker::Report;
 use crate::sys::change::Owner;
@@ -54,7 +55,11 @@ pub struct Settings {
 impl Settings {
     /// The directory that is watched.
     pub fn spool(&self) -> Vec<u8> {
-        [&self.base[..], b"/", SPOOL].concat()
+        self.path(SPOOL)
+    }
+
+    fn path(&self, name: &[u8]) -> Vec<u8> {
+        Place { root: self.base.clone(), below: name.to_vec() }.path()
     }
 
     /// The bytes of these, for a worker.
@@ -259,7 +264,7 @@ impl Collector<'_> {
     }
 
     fn archive_path(&self) -> Vec<u8> {
-        [&self.settings.base[..], b"/", ARCHIVE].concat()
+        self.settings.path(ARCHIVE)
     }
 
     fn tell(&self, report: &mut Report, level: Level, name: &[u8], why: &str) {
