@@ -258,7 +258,9 @@ impl Terminal {
         let path = ptsname(&master, Vec::new()).unwrap();
         let side = OpenOptions::new().read(true).write(true).open(path.to_str().unwrap()).unwrap();
         let mut command = Command::new("setsid");
-        command.arg("--ctty").arg(dogwatch().get_program()).arg("run").args(arguments);
+        // The tests may run under nohup(1) themselves.
+        command.args(["--ctty", "env", "--default-signal=HUP"]).arg(dogwatch().get_program());
+        command.arg("run").args(arguments);
         let end = || Stdio::from(side.try_clone().unwrap());
         let daemon = scratch.spawn_at(command.current_dir(scratch.path("")), end(), end(), end());
         drop((side, command));

@@ -336,6 +336,10 @@ impl Watches {
                 if record.mask.any(Mask::MOVED_TO) {
                     self.remember_halves(node, record.name, record);
                 }
+                if !self.started && self.serves(node) && !record.name.is_empty() {
+                    // The first scan alone does not ask what is new.
+                    self.want(node, Scan::Return);
+                }
                 if record.mask.any(Mask::IGNORED) {
                     self.tree.set_wd(node, None);
                 }

@@ -180,3 +180,25 @@ fn an_overflow_during_the_first_scan_hides_nothing_and_makes_nothing_new() {
         assert_eq!(rig.watches.set_of(sub).maps, [0, 1], "without rec, what was there before does not count");
     }
 }
+
+/// The first scan is not over, and a directory's place is not certain: what happens in it then is told, by a listing.
+#[test]
+fn what_happens_during_the_first_scan_is_told() {
+    for rec in [false, true] {
+        let mut rig = Rig::unscanned(&[watch("/s", 0, rec, false)]);
+        let (node, scan) = loop {
+            let (node, scan) = rig.watches.next_scan().unwrap();
+            if rig.node("/s") == Some(node) {
+                break (node, scan);
+            }
+            rig.watches.watched(node, Wd(rig.next_wd), scan, true);
+            rig.next_wd += 1;
+        };
+        assert_eq!(rig.watches.watched(node, Wd(60), scan, false), None);
+        assert_eq!(rig.record(Wd(60), Mask::CLOSE_WRITE, 0, "f"), []);
+        rig.watches.try_again();
+        let told = [event(Mask::CREATE, "/s/f"), event(Mask::CLOSE_WRITE, "/s/f")];
+        assert_eq!(rig.scan(|path| if path == "/s" { &["f"] } else { &[] }), told, "rec: {rec}");
+        assert_eq!(rig.scan(|_| &["f"]), []);
+    }
+}
