@@ -112,7 +112,7 @@ fn each_source_is_told_of() {
     assert_eq!((written.members, written.bytes), (sums.members, sums.bytes));
     let kept = written.kept;
     assert_eq!(kept.iter().map(|kept| kept.is_safe).collect::<Vec<_>>(), [true, false, true, true, true]);
-    let sizes: Vec<Option<u64>> = kept.iter().map(|kept| Some(kept.stat?.size)).collect();
+    let sizes: Vec<Option<u64>> = kept.iter().map(|kept| Some(kept.version?.1)).collect();
     assert_eq!(sizes, [Some(1), None, Some(2), Some(2), Some(0)]);
     assert_eq!(log, ["Warning cannot look at gone: No such file or directory"]);
     let to = scratch.dir("to");
