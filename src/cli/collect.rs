@@ -7,6 +7,7 @@ use crate::config::Draft;
 use crate::daemon::{End, Wishes};
 use crate::jobs::Work;
 use crate::parts::diag::Failure;
+use crate::parts::names::Names;
 use crate::parts::text::{Escaped, to_bytes};
 use crate::sources::collect;
 use crate::sys::fs::{self, CWD, Open};
@@ -88,7 +89,7 @@ fn rehearse(draft: Draft) -> Result<ExitCode, ExitCode> {
         Work::Source(call) => collect::Settings::decode(&call.value),
         Work::Archive(_) | Work::Command(_) | Work::Files | Work::Own(_) => None,
     });
-    let names = settings.map_or(Ok(Vec::new()), |settings| collect::rehearse(&settings)).map_err(failed)?;
+    let names = settings.map_or(Ok(Names::default()), |settings| collect::rehearse(&settings)).map_err(failed)?;
     let lines: String = names.iter().map(|name| format!("{}\n", Escaped(name))).collect();
     out::print(&lines).map(|()| ExitCode::SUCCESS)
 }

@@ -10,6 +10,7 @@ pub mod index;
 pub mod lockfile;
 pub mod log;
 pub mod meta;
+pub mod names;
 pub mod pattern;
 pub mod publish;
 pub mod spot;

@@ -5,6 +5,7 @@
 //! told as such, and a directory that was moved elsewhere ends the walk instead of leading it there.
 
 use super::diag::Failure;
+use super::names::Names;
 use crate::sys::dir::Reader;
 use crate::sys::fs::{self, Id, Kind, Open, Stat};
 use crate::sys::{Errno, Fd, change};
@@ -81,6 +82,13 @@ pub fn walk(
     name: &[u8],
     visit: &mut dyn FnMut(Step<'_>) -> Result<Next, Failure>,
 ) -> Result<(), Failure> {
+    // What is no directory needs no more than this look.
+    match fs::stat(parent, name) {
+        Ok(stat) if stat.kind != Kind::Directory => {
+            return visit(Step::Entry { place: Place { parent, path: name }, stat: &stat }).map(drop);
+        }
+        Ok(_) | Err(_) => {}
+    }
     let top = fs::stat(parent, b"").map_err(|errno| Failure::on_path("look at", name, errno))?;
     let mut walk =
         Walk { trail: Trail::new(parent, &top), levels: Vec::new(), path: Vec::new(), reader: Reader::new() };
@@ -88,8 +96,11 @@ pub fn walk(
     loop {
         let Some(level) = walk.levels.last_mut() else { return Ok(()) };
         let dev = level.stat.dev;
-        match level.names.pop() {
-            Some(name) => walk.come_by(&name, dev, visit)?,
+        match level.names.get(level.next).map(<[u8]>::to_vec) {
+            Some(name) => {
+                level.next += 1;
+                walk.come_by(&name, dev, visit)?;
+            }
             None => walk.leave(visit)?,
         }
     }
@@ -124,8 +135,9 @@ struct Walk<'a> {
 /// A directory that was entered.
 struct Level {
     stat: Stat,
-    /// What is still to come, the next one last.
-    names: Vec<Vec<u8>>,
+    names: Names,
+    /// The one of them that comes next.
+    next: usize,
 }
 
 impl Walk<'_> {
@@ -148,10 +160,10 @@ impl Walk<'_> {
                 if visit(Step::Enter { place, dir: dir.as_fd(), stat: &stat, is_mount })? == Next::On {
                     let names = list(&mut self.reader, dir.as_fd()).or_else(|errno| {
                         visit(Step::Failed { place, errno })?;
-                        Ok(Vec::new())
+                        Ok(Names::default())
                     })?;
                     self.trail.enter(dir, &stat);
-                    self.levels.push(Level { stat, names });
+                    self.levels.push(Level { stat, names, next: 0 });
                     return Ok(());
                 }
             }
@@ -205,18 +217,17 @@ pub fn is_empty(dir: BorrowedFd<'_>) -> Result<bool, Errno> {
     Ok(list(&mut Reader::new(), dir)?.is_empty())
 }
 
-/// The names in a directory that is open, also where it was read from.
-pub fn names(dir: BorrowedFd<'_>) -> Result<Vec<Vec<u8>>, Errno> {
+/// The names in a directory that is open, also where it was read from, in byte order.
+pub fn names(dir: BorrowedFd<'_>) -> Result<Names, Errno> {
     list(&mut Reader::new(), fs::open(dir, b".", Open::DirectoryNoFollow)?.as_fd())
 }
 
-/// The names in a directory, the first one last.
-fn list(reader: &mut Reader, dir: BorrowedFd<'_>) -> Result<Vec<Vec<u8>>, Errno> {
-    let mut names = Vec::new();
+fn list(reader: &mut Reader, dir: BorrowedFd<'_>) -> Result<Names, Errno> {
+    let mut names = Names::default();
     while reader.fill(dir)? {
-        names.extend(reader.entries().map(|entry| entry.name.to_vec()));
+        reader.entries().for_each(|entry| names.push(entry.name));
     }
-    names.sort_unstable_by(|one, other| other.cmp(one));
+    names.sort();
     Ok(names)
 }
 

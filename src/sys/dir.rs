@@ -26,13 +26,14 @@ const WORDS: usize = 32 * 1024 / 8;
 const NAME_AT: usize = 19;
 
 impl Reader {
-    /// A reader with its buffer.
+    /// A reader, which gets its buffer when it is first used.
     pub fn new() -> Reader {
-        Reader { buffer: vec![0; WORDS], filled: 0 }
+        Reader { buffer: Vec::new(), filled: 0 }
     }
 
     /// Reads the next entries of `dir`; false at the end. The descriptor keeps the place.
     pub fn fill(&mut self, dir: BorrowedFd<'_>) -> Result<bool, Errno> {
+        self.buffer.resize(WORDS, 0);
         let buffer = self.buffer.as_mut_ptr();
         let len = WORDS * 8;
         self.filled = 0;

@@ -12,13 +12,9 @@ pub fn is_open(dir: BorrowedFd<'_>, name: &[u8]) -> Option<bool> {
     let file = fs::open(dir, name, Open::Read).ok()?;
     let raw = file.as_fd().as_raw_fd();
     // SAFETY: takes numbers only. A lease that somebody breaks sends SIGIO, which is blocked.
-    let lease = |kind: libc::c_int| gate::call("fcntl", || unsafe { libc::fcntl(raw, libc::F_SETLEASE, kind) });
-    match lease(libc::F_RDLCK) {
-        Ok(_) => {
-            // Closing the only descriptor would drop it too.
-            let _ = lease(libc::F_UNLCK);
-            Some(false)
-        }
+    match gate::call("fcntl", || unsafe { libc::fcntl(raw, libc::F_SETLEASE, libc::F_RDLCK) }) {
+        // The only descriptor is closed here, which drops it.
+        Ok(_) => Some(false),
         Err(Errno::EAGAIN) => (!fs::refuses_leases(file.as_fd())).then_some(true),
         Err(_) => None,
     }

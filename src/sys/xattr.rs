@@ -80,8 +80,10 @@ fn or_by_path<T>(
 }
 
 fn filled(name: &'static str, mut f: impl FnMut(*mut u8, usize) -> isize) -> Result<Vec<u8>, Errno> {
-    let mut buffer = vec![0; MOST];
-    let len = gate::call(name, || f(buffer.as_mut_ptr(), MOST))?;
-    buffer.truncate(len.unsigned_abs());
+    // Not zeroed, for that would take more time than the call.
+    let mut buffer = Vec::with_capacity(MOST);
+    let len = gate::call(name, || f(buffer.as_mut_ptr(), MOST))?.unsigned_abs();
+    // SAFETY: the kernel has written so many bytes, MOST at the most.
+    unsafe { buffer.set_len(len.min(MOST)) };
     Ok(buffer)
 }

@@ -175,9 +175,10 @@ fn nothing_is_overwritten_and_so_many_are_kept() {
 fn a_taken_name_gets_a_number() {
     let scratch = scratch();
     // All names of the next minutes.
-    for second in 0..600 {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + second;
-        let date = Command::new("date").args(["-u", "+%Y%m%d-%H%M%S", "-d"]).arg(format!("@{now}")).output().unwrap();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    for second in now..now + 600 {
+        let date =
+            Command::new("date").args(["-u", "+%Y%m%d-%H%M%S", "-d"]).arg(format!("@{second}")).output().unwrap();
         let date = String::from_utf8(date.stdout).unwrap();
         fs::write(scratch.path(format!("files_{}.tar.gz", date.trim())), "taken").unwrap();
     }

@@ -77,14 +77,14 @@ fn archive(job: &Job, report: &mut Report) -> Result<Vec<u8>, Failure> {
         return Err(source.failure("archive", Errno::ENOENT));
     }
     let mut target = Spot::find(&job.target)?;
-    let sources = [Source { parent: source.dir.as_fd(), name: &source.name, member: &source.name }];
+    let sources = || std::iter::once(Source { parent: source.dir.as_fd(), name: &source.name, member: &source.name });
     let options = Options {
         excludes: Vec::new(),
         one_file_system: false,
         skip_caches: false,
         left_out: Vec::new(),
         level: job.level,
-        mode: 0o600,
+        mode: Some(0o600),
         over: Over::Nothing,
     };
     let wanted = target.name.clone();
@@ -94,7 +94,7 @@ fn archive(job: &Job, report: &mut Report) -> Result<Vec<u8>, Failure> {
             continue;
         }
         let place = Target { dir: target.dir.as_fd(), dir_path: target.dir_path(), name: &target.name, patient: true };
-        let prepared = write::prepare(&sources, place, &options, report)?;
+        let prepared = write::prepare(sources(), place, &options, report)?;
         let kept = prepared.written.kept.clone();
         // Somebody may have taken the name meanwhile.
         if target.stat()?.is_none() {

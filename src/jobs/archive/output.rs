@@ -15,6 +15,9 @@ use std::os::fd::AsFd;
 const END: usize = 2 * super::member::BLOCK;
 /// What gzip takes.
 const MOST_LEVEL: u32 = 9;
+/// zlib-rs at its level 1 gives archives that are 8 to 15 % larger than gzip's; at 2, they are 4 to 5 % smaller, in 2/3 of gzip's
+/// time (128 MiB of mixed data: 68.5 and 56.7 MB in 0.9 and 1.7 s, gzip's 59.6 MB in 2.5).
+const LEAST_LEVEL: u32 = 2;
 const ZEROS: [u8; 16 << 10] = [0; 16 << 10];
 
 /// An archive that is being written.
@@ -28,7 +31,8 @@ pub struct Output<'a> {
 impl<'a> Output<'a> {
     /// Begins one in a draft. (Gzip's header has no time in it.)
     pub fn new(draft: &'a Draft<'_>, target: Target<'a>, level: u32) -> Output<'a> {
-        let gzip = GzEncoder::new(Stream(draft.file()), Compression::new(level.min(MOST_LEVEL)));
+        let level = if level == 0 { level } else { level.clamp(LEAST_LEVEL, MOST_LEVEL) };
+        let gzip = GzEncoder::new(Stream(draft.file()), Compression::new(level));
         Output { target, gzip, crc: Crc::new(), sums: Sums::default() }
     }
 

@@ -13,7 +13,7 @@ use crate::parts::meta::Meta;
 use crate::parts::publish::{Draft, Over, Target};
 use crate::parts::walk::{Next, Place, Step, walk};
 use crate::parts::worker::Report;
-use crate::sys::fs::{self, Id, Kind, Open, Stat};
+use crate::sys::fs::{self, Id, Kind, Open, Stat, Time};
 use crate::sys::{Errno, Fd, copy};
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -49,17 +49,20 @@ pub struct Options {
     pub left_out: Vec<Id>,
     /// Gzip's, 0 (fast) to 9 (small).
     pub level: u32,
-    /// The archive's permission bits.
-    pub mode: u32,
+    /// The archive's permission bits; without them, everybody may read it if everybody may read all that is in it.
+    pub mode: Option<u32>,
     /// What the archive may replace.
     pub over: Over,
 }
+
+/// Which file it is, its size, and when its content and its inode changed last: another, once anything is written to it.
+pub type Version = (Id, u64, Time, Time);
 
 /// What has become of a source.
 #[derive(Clone, Copy, Debug)]
 pub struct Kept {
     /// What it was when it was archived; none if it was not: it is gone, excluded, a socket.
-    pub stat: Option<Stat>,
+    pub version: Option<Version>,
     /// Whether all of it is in the archive as it was before and after it was read. What was left out on request does not count.
     pub is_safe: bool,
 }
@@ -92,23 +95,24 @@ impl Prepared<'_> {
 }
 
 /// Writes an archive, which gets its name by [`Prepared::publish`].
-pub fn prepare<'t>(
-    sources: &[Source<'_>],
+pub fn prepare<'s, 't>(
+    sources: impl Iterator<Item = Source<'s>>,
     target: Target<'t>,
     options: &Options,
     report: &mut Report,
 ) -> Result<Prepared<'t>, Failure> {
     let (draft, own) = output::begin(target, options.over)?;
     let own = [own, options.left_out.clone()].concat();
-    let (kept, sums) = write_members(sources, Output::new(&draft, target, options.level), own, options, report)?;
-    output::read_back(&draft, target, sums, options.mode)?;
+    let output = Output::new(&draft, target, options.level);
+    let (kept, sums, is_public) = write_members(sources, output, own, options, report)?;
+    output::read_back(&draft, target, sums, options.mode.unwrap_or(if is_public { 0o644 } else { 0o600 }))?;
     let written = Written { kept, members: sums.members, bytes: sums.bytes };
     Ok(Prepared { draft, over: options.over, written })
 }
 
 /// Writes an archive, and gives it its name.
-pub fn write(
-    sources: &[Source<'_>],
+pub fn write<'s>(
+    sources: impl Iterator<Item = Source<'s>>,
     target: Target<'_>,
     options: &Options,
     report: &mut Report,
@@ -116,23 +120,23 @@ pub fn write(
     prepare(sources, target, options, report)?.publish()
 }
 
-fn write_members(
-    sources: &[Source<'_>],
+fn write_members<'s>(
+    sources: impl Iterator<Item = Source<'s>>,
     output: Output<'_>,
     own: Vec<Id>,
     options: &Options,
     report: &mut Report,
-) -> Result<(Vec<Kept>, Sums), Failure> {
-    let nothing = Kept { stat: None, is_safe: true };
-    let mut writer =
-        Writer { output, options, own, report, buffer: vec![0; BUFFER], named: HashMap::new(), kept: nothing };
+) -> Result<(Vec<Kept>, Sums, bool), Failure> {
+    let nothing = Kept { version: None, is_safe: true };
+    let (buffer, named) = (vec![0; BUFFER], HashMap::new());
+    let mut writer = Writer { output, options, own, report, buffer, named, kept: nothing, is_public: true };
     let mut kept = Vec::new();
     for source in sources {
         writer.kept = nothing;
-        writer.source(source)?;
+        writer.source(&source)?;
         kept.push(writer.kept);
     }
-    Ok((kept, writer.output.end()?))
+    Ok((kept, writer.output.end()?, writer.is_public))
 }
 
 struct Writer<'w, 'r> {
@@ -146,6 +150,8 @@ struct Writer<'w, 'r> {
     named: HashMap<Id, (Vec<u8>, Stat, u64)>,
     /// Of the present source.
     kept: Kept,
+    /// Whether everybody may read all that is archived so far.
+    is_public: bool,
 }
 
 impl Writer<'_, '_> {
@@ -174,7 +180,7 @@ impl Writer<'_, '_> {
                 }
             };
             if below.is_empty() {
-                self.kept.stat = archived;
+                self.kept.version = archived.as_ref().map(version);
             }
             Ok(next)
         })
@@ -262,6 +268,7 @@ impl Writer<'_, '_> {
 
     /// Writes a member's headers, if readers can take them.
     fn begin(&mut self, member: &Member, place: Place<'_>) -> Result<bool, Failure> {
+        self.is_public &= member.mode & 0o004 != 0;
         match member.headers() {
             Some(headers) => self.output.begin(&headers).map(|()| true),
             None => {
@@ -293,7 +300,8 @@ impl Writer<'_, '_> {
     /// Writes what is in a file, up to a size; less if it ends earlier or cannot be read.
     fn read(&mut self, file: BorrowedFd<'_>, size: u64) -> Result<Result<(), Errno>, Failure> {
         let mut at = 0;
-        let mut hole_end = 0;
+        // To ask for holes takes longer than to read so little.
+        let mut hole_end = if size <= BUFFER as u64 { size } else { 0 };
         while at < size {
             if at >= hole_end {
                 let data = copy::next_data(file, at);
@@ -345,10 +353,13 @@ fn fail(place: Place<'_>, reason: impl Display) -> Failure {
     Failure::on_path("archive", place.path, reason)
 }
 
-/// Whether it is the same file, with nothing written to it since.
-pub fn is_same(one: &Stat, other: &Stat) -> bool {
-    let look = |stat: &Stat| (stat.id(), stat.size, stat.mtime, stat.ctime);
-    look(one) == look(other)
+/// What tells whether it is the same file, with nothing written to it since.
+pub fn version(stat: &Stat) -> Version {
+    (stat.id(), stat.size, stat.mtime, stat.ctime)
+}
+
+fn is_same(one: &Stat, other: &Stat) -> bool {
+    version(one) == version(other)
 }
 
 /// The mark of a cache in a directory.

@@ -129,11 +129,9 @@ impl Book {
             Err(Errno::ENOENT) => return Ok(Vec::new()),
             dir => dir.map_err(|errno| self.failure("list", BACKUPS, errno))?,
         };
-        let mut names = walk::names(dir.as_fd()).map_err(|errno| self.failure("list", BACKUPS, errno))?;
-        let is_file = |name: &[u8]| fs::stat(dir.as_fd(), name).is_ok_and(|found| found.kind == Kind::File);
-        names.retain(|name| !name.starts_with(b".") && is_file(name));
-        names.sort_unstable();
-        Ok(names)
+        let all = walk::names(dir.as_fd()).map_err(|errno| self.failure("list", BACKUPS, errno))?;
+        let is_file = |name: &&[u8]| fs::stat(dir.as_fd(), name).is_ok_and(|found| found.kind == Kind::File);
+        Ok(all.iter().filter(|name| !name.starts_with(b".")).filter(is_file).map(<[u8]>::to_vec).collect())
     }
 
     /// What the log calls a backup.

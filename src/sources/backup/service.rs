@@ -177,7 +177,7 @@ fn archive(book: &Book, schedule: &Schedule, zone: &Zone, report: &mut Report) -
         skip_caches: true,
         left_out: vec![dir.id()],
         level: schedule.level,
-        mode: 0o600,
+        mode: Some(0o600),
         over: Over::File,
     };
     let stamp =
@@ -187,9 +187,9 @@ fn archive(book: &Book, schedule: &Schedule, zone: &Zone, report: &mut Report) -
     let dir_path = backups_path.strip_suffix(b"/").unwrap_or(&backups_path);
     let target = Target { dir: backups.as_fd(), dir_path, name: &called, patient: true };
     let source = Source { parent: parent.as_fd(), name: &name, member: &member };
-    let prepared = write::prepare(&[source], target, &options, report)?;
+    let prepared = write::prepare(std::iter::once(source), target, &options, report)?;
     let kept = &prepared.written.kept;
-    let (is_there, is_whole) = (kept.iter().all(|kept| kept.stat.is_some()), kept.iter().all(|kept| kept.is_safe));
+    let (is_there, is_whole) = (kept.iter().all(|kept| kept.version.is_some()), kept.iter().all(|kept| kept.is_safe));
     if !is_there {
         // What was backed up before is better than nothing.
         return Err(fail(&report.warning().unwrap_or_else(|| "there is nothing of it to be archived".to_owned())));

@@ -12,10 +12,8 @@ const OPEN: [Millis; 2] = [Millis(60_000), Millis(3_600_000)];
 const AHEAD: i64 = 60_000;
 
 /// A file in the spool.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Candidate {
-    /// Its name.
-    pub name: Vec<u8>,
     /// Since it came or has changed last.
     pub age: Millis,
     /// Whether somebody has it open for writing, where that can be told.
@@ -25,8 +23,8 @@ pub struct Candidate {
 /// What is to be done.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verdict {
-    /// These are to be collected, in order of their names, if at least so many of them can be.
-    Collect(Vec<Vec<u8>>, usize),
+    /// What is whole is to be collected, if at least so many of them can be.
+    Collect(usize),
     /// Nothing yet: another look after so long, or at the next event.
     Wait(Option<Millis>),
 }
@@ -44,23 +42,44 @@ pub fn age(changed: Time, now: Time) -> Millis {
     Millis(u64::try_from(age).unwrap_or(if age < -AHEAD { u64::MAX } else { 0 }))
 }
 
-/// What to do with these files: as soon as `threshold` are whole, or one of them is as old as `max_age`, all that are whole
-/// are collected.
-pub fn choose(files: &[Candidate], threshold: usize, max_age: Option<Millis>) -> Verdict {
-    let is_whole = |file: &&Candidate| file.open.map_or(file.age >= QUIET, |open| !open);
-    let whole: Vec<&Candidate> = files.iter().filter(is_whole).collect();
-    let is_old = |file: &&Candidate| max_age.is_some_and(|most| file.age >= most);
-    let enough = if whole.iter().any(is_old) { 1 } else { threshold.max(1) };
-    if whole.len() >= enough {
-        let mut names: Vec<Vec<u8>> = whole.iter().map(|file| file.name.clone()).collect();
-        names.sort_unstable();
-        return Verdict::Collect(names, enough);
+/// What is in a spool, as far as it was looked at: no more than what the verdict needs.
+pub struct Tally {
+    max_age: Option<Millis>,
+    whole: usize,
+    has_old: bool,
+    /// Of how many it cannot be told whether they are open.
+    pub untold: usize,
+    next: Option<Millis>,
+}
+
+impl Tally {
+    /// Of nothing yet; a file as old as `max_age` is enough.
+    pub fn new(max_age: Option<Millis>) -> Tally {
+        Tally { max_age, whole: 0, has_old: false, untold: 0, next: None }
     }
-    // A close is an event, and so is a change, but for some; that a while has passed is none.
-    let open = files.iter().filter(|file| file.open == Some(true)).map(|file| file.age.clamp(OPEN[0], OPEN[1]));
-    let quiet = files.iter().filter(|file| file.open.is_none()).map(|file| left(QUIET, file.age));
-    let old = files.iter().filter_map(|file| Some(left(max_age?, file.age)));
-    Verdict::Wait(open.chain(quiet).chain(old).filter(|left| left.0 > 0).min())
+
+    /// Adds a file. The answer is whether it is whole: then it is collected, if anything is.
+    pub fn add(&mut self, Candidate { age, open }: Candidate) -> bool {
+        let is_whole = open.map_or(age >= QUIET, |open| !open);
+        self.whole += usize::from(is_whole);
+        self.untold += usize::from(open.is_none());
+        self.has_old |= is_whole && self.max_age.is_some_and(|most| age >= most);
+        // A close is an event, and so is a change, but for some; that a while has passed is none.
+        let look = match open {
+            Some(true) => Some(age.clamp(OPEN[0], OPEN[1])),
+            Some(false) => None,
+            None => Some(left(QUIET, age)),
+        };
+        let old = self.max_age.map(|most| left(most, age));
+        self.next = [self.next, look, old].into_iter().flatten().filter(|left| left.0 > 0).min();
+        is_whole
+    }
+
+    /// What to do: as soon as `threshold` are whole, or one of them is as old as `max_age`, all that are whole are collected.
+    pub fn verdict(&self, threshold: usize) -> Verdict {
+        let enough = if self.has_old { 1 } else { threshold.max(1) };
+        if self.whole >= enough { Verdict::Collect(enough) } else { Verdict::Wait(self.next) }
+    }
 }
 
 fn left(until: Millis, age: Millis) -> Millis {

@@ -5,10 +5,11 @@
 
 use crate::jobs::archive::member::{Member, What};
 use crate::jobs::archive::read::Archive;
-use crate::jobs::archive::write::{Kept, is_same};
+use crate::jobs::archive::write::{Kept, version};
 use crate::jobs::files::claim;
 use crate::parts::diag::Failure;
 use crate::parts::log::Level;
+use crate::parts::names::Names;
 use crate::parts::publish;
 use crate::parts::walk;
 use crate::parts::worker::Report;
@@ -29,8 +30,8 @@ const BUFFER: usize = 64 << 10;
 pub struct Claims<'s> {
     spool: At<'s>,
     dir: Fd,
-    /// In their order.
-    names: BTreeSet<Vec<u8>>,
+    /// Sorted.
+    names: Names,
 }
 
 impl<'s> Claims<'s> {
@@ -41,7 +42,7 @@ impl<'s> Claims<'s> {
         let dir = match fs::open(spool.0, NAME, Open::DirectoryNoFollow) {
             Err(Errno::ENOENT) => match publish::make_private(spool.0, NAME) {
                 Err(Errno::EEXIST) => return Ok(None),
-                made => return Ok(Some(Claims { spool, dir: made.map_err(fail)?, names: BTreeSet::new() })),
+                made => return Ok(Some(Claims { spool, dir: made.map_err(fail)?, names: Names::default() })),
             },
             dir => dir.map_err(fail)?,
         };
@@ -51,7 +52,7 @@ impl<'s> Claims<'s> {
         if !lock::mark(dir.as_fd()) {
             return Ok(None);
         }
-        let names = walk::names(dir.as_fd()).map_err(fail)?.into_iter().collect();
+        let names = walk::names(dir.as_fd()).map_err(fail)?;
         Ok(Some(Claims { spool, dir, names }))
     }
 
@@ -61,7 +62,7 @@ impl<'s> Claims<'s> {
     }
 
     /// What is claimed, in order.
-    pub fn names(&self) -> impl Iterator<Item = &Vec<u8>> {
+    pub fn names(&self) -> impl Iterator<Item = &[u8]> {
         self.names.iter()
     }
 
@@ -143,18 +144,21 @@ impl<'s> Claims<'s> {
         }
     }
 
-    /// Claims a file of the spool, if that still is this one. After an error it stands where it stood.
+    /// Claims a file of the spool, if that still is this one, in the order of the names. After an error it stands where it
+    /// stood.
     pub fn take(&mut self, name: &[u8], wanted: Id) -> Result<(), Failure> {
         match change::rename_to((self.spool.0, name), (self.dir(), name)) {
             Err(Errno::ENOENT) => return Ok(()),
             done => done.map_err(|errno| self.failure("claim", name, errno))?,
         }
-        self.names.insert(name.to_vec());
         match fs::stat(self.dir(), name) {
-            Ok(found) if found.id() == wanted => Ok(()),
-            Ok(_) | Err(Errno::ENOENT) => self.give_back(vec![name.to_vec()]).map(drop),
+            Ok(found) if found.id() == wanted => {
+                self.names.push(name);
+                Ok(())
+            }
+            Ok(_) | Err(Errno::ENOENT) => self.give_back_one(name),
             Err(errno) => {
-                self.give_back(vec![name.to_vec()])?;
+                self.give_back_one(name)?;
                 Err(self.failure("look at", name, errno))
             }
         }
@@ -167,11 +171,12 @@ impl<'s> Claims<'s> {
     }
 
     /// Waits a moment for those who write to a claim, and gives back what is open even then; the answer is those.
-    pub fn give_back_what_is_open(&mut self) -> Result<Vec<Vec<u8>>, Failure> {
+    pub fn give_back_what_is_open(&mut self) -> Result<Names, Failure> {
         let end = clock::boot_now().0 + PATIENCE;
         loop {
-            let is_open = |name: &&Vec<u8>| lease::is_open(self.dir(), name) == Some(true);
-            let open: Vec<Vec<u8>> = self.names().filter(is_open).cloned().collect();
+            let is_open = |name: &&[u8]| lease::is_open(self.dir(), name) == Some(true);
+            let mut open = Names::default();
+            self.names().filter(is_open).for_each(|name| open.push(name));
             if open.is_empty() || clock::boot_now().0 > end {
                 return self.give_back(open);
             }
@@ -181,48 +186,42 @@ impl<'s> Claims<'s> {
 
     /// Gives back what is not now as it was archived; `kept` is in the order of the names. The answer is those. What could not be
     /// archived though nobody has changed it is an error: it is told why already.
-    pub fn give_back_what_has_changed(&mut self, kept: &[Kept]) -> Result<Vec<Vec<u8>>, Failure> {
-        let mut changed = Vec::new();
-        for (name, kept) in self.names.iter().zip(kept) {
+    pub fn give_back_what_has_changed(&mut self, kept: &[Kept]) -> Result<Names, Failure> {
+        let mut changed = Names::default();
+        for (name, kept) in self.names().zip(kept) {
             // In this order: who has closed it by the one look has changed it before the other.
             let is_open = lease::is_open(self.dir(), name) == Some(true);
             let now = fs::stat(self.dir(), name).map_err(|errno| self.failure("look at", name, errno))?;
-            let is_as_then = kept.stat.is_none_or(|then| is_same(&then, &now));
+            let is_as_then = kept.version.is_none_or(|then| then == version(&now));
             if is_as_then && !kept.is_safe {
                 return Err(self.failure("archive", name, "it cannot be read whole"));
             }
             if is_open || !is_as_then {
-                changed.push(name.clone());
+                changed.push(name);
             }
         }
         self.give_back(changed)
     }
 
-    /// Whether anybody may read all of them.
-    pub fn are_public(&self) -> Result<bool, Failure> {
-        let mode = |name: &Vec<u8>| fs::stat(self.dir(), name).map_err(|errno| self.failure("look at", name, errno));
-        let modes: Vec<u32> = self.names().map(|name| mode(name).map(|found| found.mode)).collect::<Result<_, _>>()?;
-        Ok(modes.iter().all(|mode| mode & 0o004 != 0))
-    }
-
     /// All that is left is given back, and the directory removed.
     pub fn give_back_all(&mut self) -> Result<(), Failure> {
         let all = std::mem::take(&mut self.names);
-        self.give_back(all.into_iter().collect()).map(drop)
+        self.give_back(all).map(drop)
     }
 
     /// They get their names back, or where that is taken, one with a number. One that cannot does not keep
     /// the others. The answer is those.
-    fn give_back(&mut self, names: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>, Failure> {
-        for name in &names {
-            self.names.remove(name);
+    fn give_back(&mut self, names: Names) -> Result<Names, Failure> {
+        if !names.is_empty() {
+            self.names.retain(|name| !names.contains(name));
         }
-        let failure = |name: &Vec<u8>| {
-            let given = claim::give_back_one((self.dir(), name), self.spool.0);
-            given.err().map(|errno| self.failure("give back", name, errno))
-        };
-        let failed = names.iter().filter_map(failure).reduce(|first, _| first);
+        let failed = names.iter().filter_map(|name| self.give_back_one(name).err()).reduce(|first, _| first);
         failed.map_or(Ok(names), Err)
+    }
+
+    fn give_back_one(&self, name: &[u8]) -> Result<(), Failure> {
+        let given = claim::give_back_one((self.dir(), name), self.spool.0);
+        given.map(drop).map_err(|errno| self.failure("give back", name, errno))
     }
 
     fn remove(&self, name: &[u8]) -> Result<(), Failure> {
@@ -231,13 +230,13 @@ impl<'s> Claims<'s> {
 
     /// All is archived and goes; `kept` is what each was then. What somebody has changed even now stays: it goes back.
     pub fn discard(&mut self, kept: &[Kept], report: &mut Report) -> Result<(), Failure> {
-        for name in self.give_back_what_has_changed(kept)? {
+        for name in self.give_back_what_has_changed(kept)?.iter() {
             let why = "it has changed since it was archived, and stands here besides";
-            report.log(Level::Warning, &failure(self.spool, "remove", &name, why).to_string());
+            report.log(Level::Warning, &failure(self.spool, "remove", name, why).to_string());
         }
         while let Some(name) = self.names.last() {
             self.remove(name)?;
-            self.names.pop_last();
+            self.names.pop();
         }
         // The next archive of this name does not hold them.
         self.sync()

@@ -14,6 +14,7 @@ use crate::parts::beneath::{Refused, Root};
 use crate::parts::diag::Failure;
 use crate::parts::duration::Millis;
 use crate::parts::log::Level;
+use crate::parts::names::Names;
 use crate::parts::publish::{Over, Target};
 use crate::parts::spot::Place;
 use crate::parts::walk;
@@ -21,7 +22,7 @@ use crate::parts::worker::Report;
 use crate::sys::change::Owner;
 use crate::sys::fs::{self, Kind, Open};
 use crate::sys::{Errno, Fd, clock, lease};
-use choose::{Candidate, QUIET, Verdict, age, choose, is_valid};
+use choose::{Candidate, QUIET, Tally, Verdict, age, is_valid};
 use claims::Claims;
 use std::os::fd::AsFd;
 
@@ -98,11 +99,11 @@ pub fn prepare(settings: &[u8]) {
 }
 
 /// What would be collected now, in order of the names, or nothing; nothing is changed.
-pub fn rehearse(settings: &Settings) -> Result<Vec<Vec<u8>>, Failure> {
-    let collector = Collector::open(settings)?;
-    match choose(&collector.look(&mut |_| ())?, settings.threshold, settings.max_age) {
-        Verdict::Collect(names, _) => Ok(names),
-        Verdict::Wait(_) => Ok(Vec::new()),
+pub fn rehearse(settings: &Settings) -> Result<Names, Failure> {
+    let (names, tally) = Collector::open(settings)?.look(&mut |_| ())?;
+    match tally.verdict(settings.threshold) {
+        Verdict::Collect(_) => Ok(names),
+        Verdict::Wait(_) => Ok(Names::default()),
     }
 }
 
@@ -150,40 +151,43 @@ impl Collector<'_> {
     }
 
     fn look_and_collect(&self, claims: &mut Claims<'_>, date: &[u8], report: &mut Report) -> Result<bool, Failure> {
-        let files = self.look(&mut |name| self.tell(report, Level::Warning, name, links::WHY))?;
-        match choose(&files, self.settings.threshold, self.settings.max_age) {
+        let (names, tally) = self.look(&mut |name| self.tell(report, Level::Warning, name, links::WHY))?;
+        match tally.verdict(self.settings.threshold) {
             Verdict::Wait(after) => {
                 after.into_iter().for_each(|after| report.again(after));
                 Ok(false)
             }
-            Verdict::Collect(names, enough) => {
-                tell_of_quiet(&files, report);
-                self.collect(claims, (&names, enough), date, report)
+            Verdict::Collect(enough) => {
+                tell_of_quiet(tally.untold, report);
+                self.collect(claims, (names, enough), date, report)
             }
         }
     }
 
-    /// The valid files of the spool, or none if they are too few anyway. What may be somebody else's does not count, and is told.
-    fn look(&self, tell: &mut dyn FnMut(&[u8])) -> Result<Vec<Candidate>, Failure> {
+    /// The valid files of the spool that are whole, and what all of them amount to; nothing if they are too few anyway. What
+    /// may be somebody else's does not count, and is told.
+    fn look(&self, tell: &mut dyn FnMut(&[u8])) -> Result<(Names, Tally), Failure> {
         let (spool, now) = (self.spool.as_fd(), clock::wall_time());
         let mut names = walk::names(spool).map_err(|errno| Failure::on_path("list", &self.spool_path, errno))?;
-        names.retain(|name| is_valid(name));
-        let mut files = Vec::new();
+        names.retain(is_valid);
+        let (mut whole, mut tally) = (Names::default(), Tally::new(self.settings.max_age));
         if names.len() < self.settings.threshold && self.settings.max_age.is_none() {
-            return Ok(files);
+            return Ok((whole, tally));
         }
-        for name in names {
-            match fs::stat(spool, &name) {
-                Ok(found) if links::are_suspect(&found) => tell(&name),
+        for name in names.iter() {
+            match fs::stat(spool, name) {
+                Ok(found) if links::are_suspect(&found) => tell(name),
                 Ok(found) if found.kind == Kind::File => {
-                    let (age, open) = (age(found.ctime, now), lease::is_open(spool, &name));
-                    files.push(Candidate { name, age, open });
+                    let (age, open) = (age(found.ctime, now), lease::is_open(spool, name));
+                    if tally.add(Candidate { age, open }) {
+                        whole.push(name);
+                    }
                 }
                 Ok(_) | Err(Errno::ENOENT) => {}
-                Err(errno) => return Err(self.failure("look at", &name, errno)),
+                Err(errno) => return Err(self.failure("look at", name, errno)),
             }
         }
-        Ok(files)
+        Ok((whole, tally))
     }
 
     /// Claims these files, and archives what of them nobody writes to; false if too few of them are left for that. After an
@@ -191,11 +195,11 @@ impl Collector<'_> {
     fn collect(
         &self,
         claims: &mut Claims<'_>,
-        (names, enough): (&[Vec<u8>], usize),
+        (names, enough): (Names, usize),
         date: &[u8],
         report: &mut Report,
     ) -> Result<bool, Failure> {
-        for name in names {
+        for name in names.iter() {
             match fs::stat(self.spool.as_fd(), name) {
                 Ok(found) if links::are_suspect(&found) => {}
                 Ok(found) if found.kind == Kind::File => claims.take(name, found.id())?,
@@ -203,9 +207,11 @@ impl Collector<'_> {
                 Err(errno) => return Err(self.failure("look at", name, errno)),
             }
         }
+        // Memory is wanted for more now.
+        drop(names);
         claims.sync()?;
-        for name in claims.give_back_what_is_open()? {
-            self.tell(report, Level::Info, &name, "somebody writes to it");
+        for name in claims.give_back_what_is_open()?.iter() {
+            self.tell(report, Level::Info, name, "somebody writes to it");
         }
         match self.archive(claims, enough, date, report)? {
             Some(kept) => {
@@ -236,7 +242,7 @@ impl Collector<'_> {
                 let published = prepared.publish().map_err(|failure| older::undo(standing, older, failure));
                 return published.map(|written| Some(written.kept));
             }
-            for name in &changed {
+            for name in changed.iter() {
                 self.tell(report, Level::Info, name, "it has changed meanwhile");
             }
         }
@@ -250,17 +256,17 @@ impl Collector<'_> {
         report: &mut Report,
     ) -> Result<Prepared<'t>, Failure> {
         let parent = claims.dir();
-        let sources: Vec<Source<'_>> = claims.names().map(|name| Source { parent, name, member: name }).collect();
+        let sources = claims.names().map(|name| Source { parent, name, member: name });
         let options = Options {
             excludes: Vec::new(),
             one_file_system: false,
             skip_caches: false,
             left_out: Vec::new(),
             level: self.settings.level,
-            mode: if claims.are_public()? { 0o644 } else { 0o600 },
+            mode: None,
             over: Over::File,
         };
-        write::prepare(&sources, target, &options, report)
+        write::prepare(sources, target, &options, report)
     }
 
     fn archive_path(&self) -> Vec<u8> {
@@ -281,12 +287,11 @@ fn log_failure(done: Result<(), Failure>, report: &mut Report) {
     done.err().into_iter().for_each(|failure| report.log(Level::Error, &failure.to_string()));
 }
 
-fn tell_of_quiet(files: &[Candidate], report: &mut Report) {
-    let quiet = files.iter().filter(|file| file.open.is_none()).count();
-    if quiet > 0 {
+fn tell_of_quiet(untold: usize, report: &mut Report) {
+    if untold > 0 {
         let seconds = QUIET.0 / 1_000;
         let text =
-            format!("of {quiet} files it cannot be told whether anybody writes to them: {seconds} s of quiet count");
+            format!("of {untold} files it cannot be told whether anybody writes to them: {seconds} s of quiet count");
         report.log(Level::Warning, &text);
     }
 }

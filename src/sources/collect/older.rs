@@ -88,9 +88,7 @@ fn has_name(base: BorrowedFd<'_>, id: Id) -> Result<bool, Errno> {
 
 /// Names of older archives.
 fn names(base: BorrowedFd<'_>) -> Result<Vec<Vec<u8>>, Errno> {
-    let mut names = walk::names(base)?;
-    names.retain(|name| is_older(name));
-    Ok(names)
+    Ok(walk::names(base)?.iter().filter(|name| is_older(name)).map(<[u8]>::to_vec).collect())
 }
 
 fn is_older(name: &[u8]) -> bool {

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::jobs::archive::output::{self, Output};
 use crate::jobs::archive::read_through;
-use crate::jobs::archive::write::Options;
+use crate::jobs::archive::write::{Kept, Options};
 use crate::parts::glob::Glob;
 use crate::parts::publish::Target;
 use crate::sys::change;
@@ -18,6 +18,7 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// The names in an archive, in its order.
@@ -112,13 +113,37 @@ fn each_source_is_told_of() {
     assert_eq!((written.members, written.bytes), (sums.members, sums.bytes));
     let kept = written.kept;
     assert_eq!(kept.iter().map(|kept| kept.is_safe).collect::<Vec<_>>(), [true, false, true, true, true]);
-    let sizes: Vec<Option<u64>> = kept.iter().map(|kept| Some(kept.stat?.size)).collect();
+    let sizes: Vec<Option<u64>> = kept.iter().map(|kept| Some(kept.version?.1)).collect();
     assert_eq!(sizes, [Some(1), None, Some(2), Some(2), Some(0)]);
     assert_eq!(log, ["Warning cannot look at gone: No such file or directory"]);
     let to = scratch.dir("to");
     unpack(&archive, &to, &Extracting::default()).0.unwrap();
     assert_eq!(survey(&to)[&b"/two"[..]]["link"], "2 /other");
     assert_eq!(members(&archive), ["one", "two", "other", "three"]);
+}
+
+/// As much memory goes for each file of a collection, until it is removed.
+#[test]
+fn little_is_kept_of_each_source() {
+    assert!(size_of::<Kept>() <= 72);
+}
+
+/// Who asks for speed does not get larger archives than from gzip.
+#[test]
+fn the_fastest_level_gives_no_more_than_gzips() {
+    let scratch = Scratch::new();
+    let mut random = fastrand::Rng::with_seed(1);
+    let mut line = || format!("{} server[{}]: GET /{:x}.html\n", random.u32(..), random.u8(..), random.u16(..999));
+    write(scratch.path("log"), (0..9_000).map(|_| line()).collect::<String>()).unwrap();
+    let size = |level| {
+        let archive = scratch.path(&format!("{level}.tar.gz"));
+        pack(&scratch.0, &["log"], &archive, &Options { level, ..options() }).0.unwrap();
+        read(&archive).unwrap().len()
+    };
+    let stored = scratch.path("0.tar.gz");
+    assert!(size(0) > read(scratch.path("log")).unwrap().len(), "it is stored");
+    let gzips = Command::new("sh").args(["-c", "gzip -dc \"$1\" | gzip -1", "sh"]).arg(stored).output().unwrap().stdout;
+    assert!(gzips.len() > 10_000 && size(1) * 100 <= gzips.len() * 103, "{} against {}", size(1), gzips.len());
 }
 
 /// As somebody who may not read all of it: that is told, and the rest is in the archive.
