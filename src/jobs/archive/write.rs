@@ -124,8 +124,12 @@ fn write_members(
     report: &mut Report,
 ) -> Result<(Vec<Kept>, Sums), Failure> {
     let nothing = Kept { stat: None, is_safe: true };
-    let mut writer =
-        Writer { output, options, own, report, buffer: vec![0; BUFFER], named: HashMap::new(), kept: nothing };
+    let (buffer, named, counting) = (vec![0; BUFFER], HashMap::new(), report.is_watched());
+    let mut writer = Writer { output, options, own, report, buffer, named, kept: nothing, done: 0, total: 0, counting };
+    for source in sources.iter().filter(|_| counting) {
+        writer.source(source)?;
+    }
+    writer.counting = false;
     let mut kept = Vec::new();
     for source in sources {
         writer.kept = nothing;
@@ -146,6 +150,11 @@ struct Writer<'w, 'r> {
     named: HashMap<Id, (Vec<u8>, Stat, u64)>,
     /// Of the present source.
     kept: Kept,
+    /// How many bytes of files are archived, and how many there are, as far as anybody asks.
+    done: u64,
+    total: u64,
+    /// They are still being counted: nothing is written.
+    counting: bool,
 }
 
 impl Writer<'_, '_> {
@@ -154,6 +163,7 @@ impl Writer<'_, '_> {
             let (place, stat) = match &step {
                 Step::Enter { place, stat, .. } | Step::Entry { place, stat } => (*place, **stat),
                 Step::Leave { .. } => return Ok(Next::On),
+                Step::Failed { .. } if self.counting => return Ok(Next::On),
                 Step::Failed { place, errno } => {
                     self.miss(&Failure::on_path("look at", place.path, errno));
                     return Ok(Next::On);
@@ -205,12 +215,13 @@ impl Writer<'_, '_> {
         (place, dir): (Place<'_>, BorrowedFd<'_>),
         is_left: bool,
     ) -> Result<Next, Failure> {
-        match Meta::read(dir, place.path) {
-            Ok(meta) => {
+        match (!self.counting).then(|| Meta::read(dir, place.path)) {
+            None => {}
+            Some(Ok(meta)) => {
                 self.tell_unread(&meta, place);
                 self.begin(&member([name, b"/"].concat(), What::Directory, meta), place)?;
             }
-            Err(failure) => self.miss(&failure),
+            Some(Err(failure)) => self.miss(&failure),
         }
         if let Some(tag) = self.options.skip_caches.then(|| cache_tag(dir)).flatten() {
             let path = [place.path, b"/", CACHE_TAG].concat();
@@ -222,6 +233,11 @@ impl Writer<'_, '_> {
 
     /// Archives what is no directory. The answer is what it was then.
     fn entry(&mut self, name: Vec<u8>, place: Place<'_>, stat: &Stat) -> Result<Option<Stat>, Failure> {
+        if self.counting {
+            // Each of several names has its part.
+            self.total += if stat.kind == Kind::File { stat.size / stat.links.max(1) } else { 0 };
+            return Ok(None);
+        }
         if stat.kind == Kind::Socket {
             self.report.log(Level::Warning, &fail(place, "it is a socket").to_string());
             return Ok(None);
@@ -277,6 +293,7 @@ impl Writer<'_, '_> {
         let read = self.read(file, stat.size)?;
         self.output.write_zeros(end - self.output.bytes())?;
         self.output.fill_up()?;
+        self.done += stat.size;
         let why = match (read, fs::stat(file, b"")) {
             (Ok(()), Ok(after)) if is_same(stat, &after) => return Ok(true),
             (Err(errno), _) | (Ok(()), Err(errno)) => errno.to_string(),
@@ -308,8 +325,8 @@ impl Writer<'_, '_> {
                 Ok(0) => break,
                 Ok(n) => {
                     self.output.write(self.buffer.get(..n).unwrap_or_default())?;
-                    self.report.progress(self.output.bytes(), 0);
                     at += n as u64;
+                    self.report.progress(self.done + at, self.total);
                 }
                 Err(errno) => return Ok(Err(errno)),
             }
