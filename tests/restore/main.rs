@@ -82,6 +82,12 @@ fn a_tree_comes_back_as_it_was() {
         assert_eq!(after.get(path), Some(facts), "{path:?}");
     }
     assert_eq!(after.len(), before.len());
+    // Once more: what is there stays, and directories are there to hold it.
+    let others = before.values().filter(|facts| !facts.starts_with('4')).count();
+    let (status, out, err) = told(&backup(&scratch, &["restore", "all", "to"]));
+    assert_eq!((status, out), (Some(1), format!("{}: 0 members restored, {others} not\n", archive.display())));
+    assert_eq!(err.lines().count(), others);
+    assert_eq!(survey(&to.join("tree")), before);
     let blocks = fs::metadata(to.join("tree/sparse")).unwrap().blocks();
     assert!(blocks < 100, "holes are holes again: {blocks} blocks");
     assert!(done(&scratch, &["verify", "all"]).starts_with(&format!("{}: {members} members, ", archive.display())));

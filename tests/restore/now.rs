@@ -76,7 +76,7 @@ fn a_terminal_is_shown_how_far_it_is() {
         fs::write(scratch.path(format!("tree/noise{n}")), noise(2 << 20)).unwrap();
     }
     // What is left out is not waited for, and several names are one file.
-    for n in 0..20 {
+    for n in 0..60 {
         fs::hard_link(scratch.path("tree/noise0"), scratch.path(format!("tree/again{n}"))).unwrap();
     }
     for name in ["tree/left.out", "tree/.cache/f"] {
@@ -95,7 +95,7 @@ fn a_terminal_is_shown_how_far_it_is() {
         // The last part of what was read is not told.
         assert!(took < 3 * EVERY || *percents.last().unwrap() > 20, "{took:?}: {percents:?}");
     }
-    assert_eq!(survey(&scratch.path("to/tree")).len(), 8 + 20 + 2);
+    assert_eq!(survey(&scratch.path("to/tree")).len(), 8 + 60 + 2);
 }
 
 /// What is told meanwhile stands on lines of its own, as names are.
