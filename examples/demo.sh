@@ -114,3 +114,20 @@ wait "$daemon"
 daemon=
 await 'ended'
 cat "$scratch/state/pending"
+
+say "dogwatch backup: what is there every night at half past two, and now"
+mkdir -p "$scratch/home/notes"
+echo 'milk, bread' >"$scratch/home/notes/today"
+ln -s notes/today "$scratch/home/list"
+backup() { (cd "$scratch" && "$dogwatch" backup "$@"); }
+backup create 'home;02:30;home;keep=7'
+backup list
+backup run home
+backup contents home
+backup verify home
+
+say "It is restored elsewhere, and compared with what was backed up"
+mkdir "$scratch/restored"
+backup restore home restored
+diff -r "$scratch/home" "$scratch/restored/home"
+echo 'home and restored/home are the same'

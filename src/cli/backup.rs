@@ -73,7 +73,7 @@ pub fn run(words: &[String], _: &[String]) -> Result<ExitCode, ExitCode> {
                 .next(number.ok_or_else(|| usage.wrong(&format!("-n {}: it takes a number from 1 on", shown(&count))))?)
         }
         ["service"] => manager.service(None),
-        _ => Err(usage.wrong("give one of the commands that dogwatch help backup shows")),
+        _ => Err(usage.wrong(&format!("give {}", form(about, words.first().copied().unwrap_or_default())))),
     }
 }
 
@@ -140,7 +140,7 @@ impl Manager {
         out::print(&text).map(|()| ExitCode::SUCCESS)
     }
 
-    /// Makes backups now, whatever is due; one of them may fail.
+    /// Makes backups now, whatever is due, and prints their paths; one of them may fail.
     fn run(&self, name: &[u8]) -> Result<ExitCode, ExitCode> {
         let listing = Listing::read(&self.book.schedules().map_err(failed)?);
         let is_meant = |schedule: &Schedule| name == b"all" || schedule.plan.key.name == name;
@@ -148,12 +148,14 @@ impl Manager {
         if meant.is_empty() {
             return Err(self.refuse(&format!("no schedule of the name {}", Escaped(name)), ""));
         }
-        let mut report = Report::to_people();
-        let mut status = ExitCode::SUCCESS;
+        let (mut are_good, mut status) = (true, ExitCode::SUCCESS);
         for schedule in &meant {
-            if let Err(failure) = service::make(&self.book, schedule, &here::zone(), &mut report) {
-                status = failed(failure);
-            }
+            let made = service::make(&self.book, schedule, &here::zone(), &mut Report::to_people());
+            are_good &= made.is_ok();
+            status = match made {
+                Ok(path) => restore::print(&format!("{}\n", Escaped(&path)), are_good).unwrap_or_else(|status| status),
+                Err(failure) => failed(failure),
+            };
         }
         Ok(status)
     }
@@ -246,6 +248,15 @@ impl Manager {
         out::complain(&format!("dogwatch: {what}{colon}{why}\n"));
         self.log(&format!("Error: {what}")).err().unwrap_or(ExitCode::FAILURE)
     }
+}
+
+/// How a command is given, as the help has it.
+fn form(about: &str, command: &str) -> String {
+    let forms = about.lines().skip(1).filter_map(|line| line.trim_start().split("  ").next());
+    let mut forms = forms.filter(|form| form.split(' ').next() == Some(command));
+    forms
+        .next()
+        .map_or("one of the commands that dogwatch help backup shows".to_owned(), |form| format!("backup {form}"))
 }
 
 fn who(holder: Holder) -> String {

@@ -50,7 +50,7 @@ impl Names {
     }
 
     /// All, in their order.
-    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> + Clone {
         self.starts.iter().map(|start| self.at(*start))
     }
 

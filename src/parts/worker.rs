@@ -129,7 +129,8 @@ impl Report {
             Some(line) => line.log(level, text),
             None if level >= Level::Warning => {
                 self.clear();
-                let _ = fd::write_all(fd::STDERR, format!("dogwatch: {}\n", Escaped(text.as_bytes())).as_bytes());
+                // Ours is escaped already.
+                let _ = fd::write_all(fd::STDERR, format!("dogwatch: {text}\n").as_bytes());
             }
             None => {}
         }
@@ -150,15 +151,20 @@ impl Report {
         let progress = Progress { done, total };
         match &self.line {
             Some(line) => drop(line.say(&Message::Progress(progress))),
-            None if !fd::is_terminal(fd::STDERR) => {}
-            None => drop(fd::write_all(fd::STDERR, format!("{AT_LINE_START}{progress}").as_bytes())),
+            None if !self.is_watched() => {}
+            None => drop(fd::write_all(fd::STDERR, format!("{AT_LINE_START}{}", progress.bar()).as_bytes())),
         }
         self.told = Some(now);
     }
 
+    /// Whether people look on, to whom a whole is worth some work.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.line.is_none() && fd::is_terminal(fd::STDERR)
+    }
+
     /// Takes what stands on the terminal's line away.
     fn clear(&mut self) {
-        if self.told.take().is_some() && self.line.is_none() && fd::is_terminal(fd::STDERR) {
+        if self.told.take().is_some() && self.is_watched() {
             let _ = fd::write_all(fd::STDERR, AT_LINE_START.as_bytes());
         }
     }

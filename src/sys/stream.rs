@@ -2,8 +2,7 @@
 //! write goes through the gate like any other.
 
 use super::{Errno, fd};
-use std::io::Error;
-pub use std::io::{Read, Write};
+pub use std::io::{Error, Read, Write};
 use std::os::fd::BorrowedFd;
 
 /// An open file, from where it is at.

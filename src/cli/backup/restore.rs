@@ -11,19 +11,20 @@ use crate::jobs::archive::member::{Member, What};
 use crate::jobs::archive::read::Archive;
 use crate::parts::beneath::Root;
 use crate::parts::diag::Failure;
+use crate::parts::log::Level;
 use crate::parts::text::{Escaped, to_bytes};
+use crate::parts::worker::Report;
 use crate::parts::zone::{Zone, here};
 use crate::sources::backup::book::Book;
 use crate::sources::backup::keep::Stamp;
-use crate::sys::fs::{self, CWD, Open};
-use crate::sys::{Fd, fd};
+use crate::sys::fs::{self, CWD, Kind, Open};
+use crate::sys::{Errno, Fd};
+use std::cell::RefCell;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 /// A listing is printed in parts of about so many bytes.
 const PART: usize = 32 << 10;
-/// Progress is shown each time that so many bytes were read.
-const STEP: u64 = 16 << 20;
 /// What a mode consists of, from the highest bit on.
 const BITS: &[u8; 9] = b"rwxrwxrwx";
 
@@ -60,7 +61,8 @@ fn verify(paths: &[Vec<u8>]) -> Result<ExitCode, ExitCode> {
 
 fn read_through(path: &[u8]) -> Result<Sums, Failure> {
     let file = open(path)?;
-    let mut archive = begin(&file, path)?;
+    let report = RefCell::new(Report::to_people());
+    let mut archive = begin(&file, path, &report)?;
     while archive.next()?.is_some() {}
     Ok(archive.sums())
 }
@@ -92,44 +94,44 @@ fn restore(path: &[u8], into: &[u8], options: &Options) -> Result<ExitCode, Exit
     let root = Root::open(&dir).map_err(|refused| failed(no_dir(refused)))?;
     let file = open(path).map_err(failed)?;
     let mut extracted = Extracted::default();
-    let mut tell = |failure: &Failure| out::complain(&format!("dogwatch: {failure}\n"));
-    let done =
-        begin(&file, path).and_then(|mut archive| extract(&mut archive, &root, options, &mut extracted, &mut tell));
+    let report = RefCell::new(Report::to_people());
+    let mut tell = |failure: &Failure| report.borrow_mut().log(Level::Warning, &failure.to_string());
+    let done = begin(&file, path, &report)
+        .and_then(|mut archive| extract(&mut archive, &root, options, &mut extracted, &mut tell));
     let is_whole = done.is_ok() && extracted.failed == 0;
-    if let Err(failure) = done {
-        // Wrong bytes come to light later, if only by gzip's sum at the end.
-        let doubt = "unless it was only cut short, what was restored may be damaged too";
-        tell(&if extracted.restored > 0 { failure.hint(doubt) } else { failure });
-    }
+    done.err().iter().for_each(&mut tell);
+    drop(report);
     if !extracted.lost.is_empty() {
         let lost = extracted.lost.into_iter().collect::<Vec<_>>().join(", ");
         out::complain(&format!("dogwatch: warning: the file system does not keep all of it: {lost}\n"));
     }
-    print(&format!("{}: {} members restored\n", Escaped(path), extracted.restored), is_whole)
+    let not = if extracted.failed > 0 { format!(", {} not", extracted.failed) } else { String::new() };
+    print(&format!("{}: {} members restored{not}\n", Escaped(path), extracted.restored), is_whole)
 }
 
 /// Prints a result; the exit status tells whether it is good, also whom it does not reach.
-fn print(line: &str, is_good: bool) -> Result<ExitCode, ExitCode> {
+pub(super) fn print(line: &str, is_good: bool) -> Result<ExitCode, ExitCode> {
     out::print(line).map_err(|status| if is_good { status } else { ExitCode::FAILURE })?;
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Devices may have no end, and pipes nobody at theirs.
 fn open(path: &[u8]) -> Result<Fd, Failure> {
-    fs::open(CWD, path, Open::ReadFollowing).map_err(|errno| Failure::on_path("read", path, errno))
+    let fail = |errno| Failure::on_path("read", path, errno);
+    let file = fs::open(CWD, path, Open::ReadFollowing).map_err(fail)?;
+    match fs::stat(file.as_fd(), b"").map_err(fail)?.kind {
+        Kind::File => Ok(file),
+        Kind::Directory => Err(fail(Errno::EISDIR)),
+        Kind::Symlink | Kind::Fifo | Kind::Socket | Kind::Character | Kind::Block | Kind::Unknown => {
+            Err(Failure::on_path("read", path, "it is no regular file"))
+        }
+    }
 }
 
 /// Begins to read; a terminal is shown how far that is.
-fn begin<'a>(file: &'a Fd, path: &'a [u8]) -> Result<Archive<'a>, Failure> {
-    let mut archive = Archive::new(file.as_fd(), path)?;
-    let mut next = if fd::is_terminal(fd::STDERR) { STEP } else { u64::MAX };
-    archive.tell(move |bytes| {
-        if bytes >= next {
-            next = bytes + STEP;
-            // What is printed next takes its place.
-            out::complain(&format!("{} MiB\r", bytes >> 20));
-        }
-    });
-    Ok(archive)
+fn begin<'a>(file: &'a Fd, path: &'a [u8], report: &'a RefCell<Report>) -> Result<Archive<'a>, Failure> {
+    let size = fs::stat(file.as_fd(), b"").map_or(0, |found| found.size);
+    Archive::heard(file.as_fd(), path, move |read| report.borrow_mut().progress(read, size))
 }
 
 fn book(dir: &str) -> Result<Book, Failure> {

@@ -101,7 +101,7 @@ impl Extractor<'_, '_> {
         let dir_path = dir_path.strip_suffix(b"/").unwrap_or(b".");
         let target = Target { dir: dir.as_fd(), dir_path, name, patient: false };
         let draft = match &member.what {
-            What::Directory => return self.directory(target, &path, member).map(|()| true),
+            What::Directory => return self.directory(target, &path, member),
             What::Link(first) => return self.link(target, first, member).map(|()| true),
             What::Other(kind) => {
                 let kind = char::from(*kind).escape_default();
@@ -158,7 +158,9 @@ impl Extractor<'_, '_> {
             Err(Errno::ENOENT) => Ok(None),
             Err(errno) => Err(fail(member, errno)),
             Ok(found) if found.kind == Kind::Directory => Err(fail(member, "a directory has its name")),
-            Ok(_) if !self.overwrite => Err(fail(member, "something has its name, which is not to be overwritten")),
+            Ok(_) if !self.overwrite => {
+                Err(fail(member, "something has its name, which is not to be overwritten (--overwrite)"))
+            }
             Ok(found) => Ok(Some(found)),
         }
     }
@@ -204,11 +206,11 @@ impl Extractor<'_, '_> {
         linked.map(drop).map_err(|errno| fail(member, errno))
     }
 
-    /// One that is there is left as it is, if nothing may be overwritten.
-    fn directory(&mut self, target: Target<'_>, path: &[u8], member: &Member) -> Result<(), Failure> {
+    /// One that is there is left as it is, if nothing may be overwritten: then it is not restored.
+    fn directory(&mut self, target: Target<'_>, path: &[u8], member: &Member) -> Result<bool, Failure> {
         let id = match fs::stat(target.dir, target.name) {
             Ok(found) if found.kind != Kind::Directory => return Err(fail(member, "something else has its name")),
-            Ok(_) if !self.overwrite => return Ok(()),
+            Ok(_) if !self.overwrite => return Ok(false),
             Ok(found) => found.id(),
             Err(_) => {
                 let draft = Draft::directory(target)?;
@@ -218,7 +220,7 @@ impl Extractor<'_, '_> {
             }
         };
         self.directories.push((path.to_vec(), id, member.clone()));
-        Ok(())
+        Ok(true)
     }
 
     fn dress_directories(&mut self, tell: &mut dyn FnMut(&Failure)) {

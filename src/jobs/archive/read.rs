@@ -1,6 +1,6 @@
 //! Reads archives member by member: tar, compressed by gzip or not, as GNU tar, bsdtar, BusyBox, Python and we write it. What
 //! stands in one is not believed: every size is bounded before memory is taken for it, and a damage is an error that names
-//! the last whole member.
+//! the member that it shows in, and the last whole one.
 //!
 //! Blocks are read here and not by the `tar` crate's iterator, which takes the end of the file for the end of the archive,
 //! and sizes from headers alone, where pax records may say otherwise.
@@ -11,7 +11,7 @@ use super::pax;
 use crate::parts::diag::Failure;
 use crate::parts::text::Escaped;
 use crate::sys::copy;
-use crate::sys::stream::{Read, Stream, reason};
+use crate::sys::stream::{Error, Read, Stream, reason};
 use flate2::Crc;
 use flate2::read::MultiGzDecoder;
 use std::os::fd::BorrowedFd;
@@ -19,12 +19,11 @@ use tar::Header;
 
 const BUFFER: usize = 64 << 10;
 const GZIP: [u8; 2] = [0x1f, 0x8b];
+const DOUBT: &str = "unless it was only cut short, members up to that may be damaged too";
 
 /// An archive that is being read.
 pub struct Archive<'a> {
     input: Box<dyn Read + 'a>,
-    /// Who hears how much was read.
-    hear: Box<dyn FnMut(u64) + 'a>,
     /// Its path, for messages.
     path: &'a [u8],
     sums: Sums,
@@ -36,6 +35,22 @@ pub struct Archive<'a> {
     present: Option<Vec<u8>>,
     last: Option<Vec<u8>>,
     is_broken: bool,
+}
+
+/// A file, and who hears how much of it was read.
+struct Heard<'a, F> {
+    file: Stream<'a>,
+    read: u64,
+    hear: F,
+}
+
+impl<F: FnMut(u64)> Read for Heard<'_, F> {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
+        let n = self.file.read(buffer)?;
+        self.read += n as u64;
+        (self.hear)(self.read);
+        Ok(n)
+    }
 }
 
 /// What stands before a member and belongs to it.
@@ -56,18 +71,19 @@ struct Block {
 impl<'a> Archive<'a> {
     /// Begins to read an open file, from its start.
     pub fn new(file: BorrowedFd<'a>, path: &'a [u8]) -> Result<Archive<'a>, Failure> {
-        let mut magic = [0; 2];
-        copy::read_at(file, &mut magic, 0).map_err(|errno| Failure::on_path("read", path, errno))?;
-        let input: Box<dyn Read + 'a> =
-            if magic == GZIP { Box::new(MultiGzDecoder::new(Stream(file))) } else { Box::new(Stream(file)) };
-        let (sums, crc, hear) = (Sums::default(), Crc::new(), Box::new(|_| {}));
-        let (left, fill, present, last, is_broken) = (0, 0, None, None, false);
-        Ok(Archive { input, hear, path, sums, crc, left, fill, present, last, is_broken })
+        Archive::heard(file, path, |_| {})
     }
 
-    /// Whom to tell, at each read, how many bytes were read so far.
-    pub fn tell(&mut self, hear: impl FnMut(u64) + 'a) {
-        self.hear = Box::new(hear);
+    /// The same; `hear` is told, at each read, how many bytes of the file were read so far.
+    pub fn heard(file: BorrowedFd<'a>, path: &'a [u8], hear: impl FnMut(u64) + 'a) -> Result<Archive<'a>, Failure> {
+        let mut magic = [0; 2];
+        copy::read_at(file, &mut magic, 0).map_err(|errno| Failure::on_path("read", path, errno))?;
+        let heard = Heard { file: Stream(file), read: 0, hear };
+        let input: Box<dyn Read + 'a> =
+            if magic == GZIP { Box::new(MultiGzDecoder::new(heard)) } else { Box::new(heard) };
+        let (sums, crc) = (Sums::default(), Crc::new());
+        let (left, fill, present, last, is_broken) = (0, 0, None, None, false);
+        Ok(Archive { input, path, sums, crc, left, fill, present, last, is_broken })
     }
 
     /// The next member, or none at the archive's end, which is read up to the end of the file. What was not read of the
@@ -117,13 +133,15 @@ impl<'a> Archive<'a> {
 
     /// Reads the rest of the present member.
     fn pass_over(&mut self) -> Result<(), Failure> {
-        self.left += std::mem::take(&mut self.fill);
-        let mut buffer = vec![0; usize::try_from(self.left).unwrap_or(BUFFER).min(BUFFER)];
+        let mut buffer = vec![0; usize::try_from(self.left.max(self.fill)).unwrap_or(BUFFER).min(BUFFER)];
         while self.read(&mut buffer)? > 0 {}
+        // It is whole, whatever becomes of what fills its last block.
         if let Some(name) = self.present.take() {
             self.last = Some(name);
             self.sums.members += 1;
         }
+        self.left = std::mem::take(&mut self.fill);
+        while self.read(&mut buffer)? > 0 {}
         Ok(())
     }
 
@@ -200,17 +218,18 @@ impl<'a> Archive<'a> {
         let n = self.input.read(buffer).map_err(|error| self.damaged(&reason(&error)))?;
         self.crc.update(buffer.get(..n).unwrap_or_default());
         self.sums.bytes += n as u64;
-        (self.hear)(self.sums.bytes);
         Ok(n)
     }
 
     fn damaged(&mut self, why: &str) -> Failure {
+        let place = self.present.as_ref().map(|name| format!("in {}: ", Escaped(name))).unwrap_or_default();
+        // Wrong bytes come to light later, if only by gzip's sum at the end.
         let last = match &self.last {
-            Some(name) => format!("the last whole member is {}", Escaped(name)),
+            Some(name) => format!("the last whole member is {}; {DOUBT}", Escaped(name)),
             None => "no member of it is whole".to_owned(),
         };
         self.is_broken = true;
-        Failure::on_path("read the archive", self.path, why).hint(&last)
+        Failure::on_path("read the archive", self.path, place + why).hint(&last)
     }
 }
 

@@ -96,7 +96,7 @@ impl Prepared<'_> {
 
 /// Writes an archive, which gets its name by [`Prepared::publish`].
 pub fn prepare<'s, 't>(
-    sources: impl Iterator<Item = Source<'s>>,
+    sources: impl Iterator<Item = Source<'s>> + Clone,
     target: Target<'t>,
     options: &Options,
     report: &mut Report,
@@ -112,7 +112,7 @@ pub fn prepare<'s, 't>(
 
 /// Writes an archive, and gives it its name.
 pub fn write<'s>(
-    sources: impl Iterator<Item = Source<'s>>,
+    sources: impl Iterator<Item = Source<'s>> + Clone,
     target: Target<'_>,
     options: &Options,
     report: &mut Report,
@@ -121,15 +121,21 @@ pub fn write<'s>(
 }
 
 fn write_members<'s>(
-    sources: impl Iterator<Item = Source<'s>>,
+    sources: impl Iterator<Item = Source<'s>> + Clone,
     output: Output<'_>,
     own: Vec<Id>,
     options: &Options,
     report: &mut Report,
 ) -> Result<(Vec<Kept>, Sums, bool), Failure> {
-    let nothing = Kept { version: None, is_safe: true };
-    let (buffer, named) = (vec![0; BUFFER], HashMap::new());
-    let mut writer = Writer { output, options, own, report, buffer, named, kept: nothing, is_public: true };
+    let kept = Kept { version: None, is_safe: true };
+    let (buffer, named, counting) = (vec![0; BUFFER], HashMap::new(), report.is_watched());
+    let (done, total, is_public) = (0, 0, true);
+    let mut writer = Writer { output, options, own, report, buffer, named, kept, is_public, done, total, counting };
+    for source in sources.clone().filter(|_| counting) {
+        writer.source(&source)?;
+    }
+    writer.counting = false;
+    let nothing = kept;
     let mut kept = Vec::new();
     for source in sources {
         writer.kept = nothing;
@@ -152,6 +158,11 @@ struct Writer<'w, 'r> {
     kept: Kept,
     /// Whether everybody may read all that is archived so far.
     is_public: bool,
+    /// How many bytes of files are archived, and how many there are, as far as anybody asks.
+    done: u64,
+    total: u64,
+    /// They are still being counted: nothing is written.
+    counting: bool,
 }
 
 impl Writer<'_, '_> {
@@ -160,6 +171,7 @@ impl Writer<'_, '_> {
             let (place, stat) = match &step {
                 Step::Enter { place, stat, .. } | Step::Entry { place, stat } => (*place, **stat),
                 Step::Leave { .. } => return Ok(Next::On),
+                Step::Failed { .. } if self.counting => return Ok(Next::On),
                 Step::Failed { place, errno } => {
                     self.miss(&Failure::on_path("look at", place.path, errno));
                     return Ok(Next::On);
@@ -211,12 +223,13 @@ impl Writer<'_, '_> {
         (place, dir): (Place<'_>, BorrowedFd<'_>),
         is_left: bool,
     ) -> Result<Next, Failure> {
-        match Meta::read(dir, place.path) {
-            Ok(meta) => {
+        match (!self.counting).then(|| Meta::read(dir, place.path)) {
+            None => {}
+            Some(Ok(meta)) => {
                 self.tell_unread(&meta, place);
                 self.begin(&member([name, b"/"].concat(), What::Directory, meta), place)?;
             }
-            Err(failure) => self.miss(&failure),
+            Some(Err(failure)) => self.miss(&failure),
         }
         if let Some(tag) = self.options.skip_caches.then(|| cache_tag(dir)).flatten() {
             let path = [place.path, b"/", CACHE_TAG].concat();
@@ -228,6 +241,11 @@ impl Writer<'_, '_> {
 
     /// Archives what is no directory. The answer is what it was then.
     fn entry(&mut self, name: Vec<u8>, place: Place<'_>, stat: &Stat) -> Result<Option<Stat>, Failure> {
+        if self.counting {
+            // Each of several names has its part.
+            self.total += if stat.kind == Kind::File { stat.size / stat.links.max(1) } else { 0 };
+            return Ok(None);
+        }
         if stat.kind == Kind::Socket {
             self.report.log(Level::Warning, &fail(place, "it is a socket").to_string());
             return Ok(None);
@@ -284,6 +302,7 @@ impl Writer<'_, '_> {
         let read = self.read(file, stat.size)?;
         self.output.write_zeros(end - self.output.bytes())?;
         self.output.fill_up()?;
+        self.done += stat.size;
         let why = match (read, fs::stat(file, b"")) {
             (Ok(()), Ok(after)) if is_same(stat, &after) => return Ok(true),
             (Err(errno), _) | (Ok(()), Err(errno)) => errno.to_string(),
@@ -316,8 +335,8 @@ impl Writer<'_, '_> {
                 Ok(0) => break,
                 Ok(n) => {
                     self.output.write(self.buffer.get(..n).unwrap_or_default())?;
-                    self.report.progress(self.output.bytes(), 0);
                     at += n as u64;
+                    self.report.progress(self.done + at, self.total);
                 }
                 Err(errno) => return Ok(Err(errno)),
             }

@@ -11,6 +11,9 @@ use std::fmt;
 /// The length of the longest packet, header included.
 pub const MOST_BYTES: usize = 64 * 1024;
 
+/// How many characters wide a whole is shown.
+const BAR: usize = 40;
+
 /// Kind, three zero bytes, length of the whole, task number.
 const HEADER: usize = 16;
 
@@ -21,6 +24,18 @@ pub struct Progress {
     pub done: u64,
     /// Of so many, as far as that is known; else 0.
     pub total: u64,
+}
+
+impl Progress {
+    /// For people who look on.
+    pub(crate) fn bar(self) -> String {
+        let percent = u128::from(self.done.min(self.total)) * 100 / u128::from(self.total.max(1));
+        let marks = usize::try_from(percent).unwrap_or_default() * BAR / 100;
+        match self.total {
+            0 => self.to_string(),
+            _ => format!("[{:<BAR$}] {percent:>3} %", "#".repeat(marks)),
+        }
+    }
 }
 
 impl fmt::Display for Progress {

@@ -69,6 +69,15 @@ impl Drop for Random {
     }
 }
 
+impl Zone {
+    /// The same within a span of Unix time, as a file has it: strings' rules take more time than a table.
+    pub fn table(&self, span: Range<i64>) -> Zone {
+        let next = |at: &i64| self.next_transition(*at).filter(|next| *next < span.end);
+        let transitions = std::iter::successors(next(&span.start), next).map(|at| (at, self.offset_at(at)));
+        Zone { initial: self.offset_at(span.start), transitions: transitions.collect(), rule: None }
+    }
+}
+
 fn posix(text: &str) -> Zone {
     Zone::from_posix(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"))
 }

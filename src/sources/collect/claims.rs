@@ -62,7 +62,7 @@ impl<'s> Claims<'s> {
     }
 
     /// What is claimed, in order.
-    pub fn names(&self) -> impl Iterator<Item = &[u8]> {
+    pub fn names(&self) -> impl Iterator<Item = &[u8]> + Clone {
         self.names.iter()
     }
 

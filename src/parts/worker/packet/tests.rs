@@ -24,6 +24,15 @@ fn what_is_said_is_understood() {
 }
 
 #[test]
+fn people_are_shown_a_bar() {
+    let bar = |done, total| Progress { done, total }.bar();
+    assert_eq!(bar(0, 3), format!("[{}]   0 %", " ".repeat(40)));
+    assert_eq!(bar(1 << 62, 1 << 63), format!("[{}{}]  50 %", "#".repeat(20), " ".repeat(20)));
+    assert_eq!((bar(3, 3), bar(u64::MAX, 3)), (format!("[{}] 100 %", "#".repeat(40)), bar(3, 3)));
+    assert_eq!(bar(7, 0), "7 bytes");
+}
+
+#[test]
 fn what_does_not_fit_is_refused_and_not_cut() {
     let room = MOST_BYTES - HEADER;
     let path = vec![b'x'; room + 1];
