@@ -12,13 +12,15 @@ use crate::parts::log::Level;
 use crate::parts::publish::{Over, Target};
 use crate::parts::worker::Report;
 use crate::parts::zone::{Zone, here};
-use crate::sources::AFTER_FAILURE;
 use crate::sys::fs::{self, Kind, Open};
 use crate::sys::{change, clock};
 use std::os::fd::AsFd;
 
 /// Whoever was busy and looks again within so many seconds has gone on without a break.
 const MINUTE: i64 = 60;
+
+/// Whoever could not look looks again after so many seconds.
+const AFTER_FAILURE: i64 = 10;
 
 /// Looks what is to be done; `value` is a date, a NUL and the backup directory. The answer is the path of the backup that was
 /// made, if there was one.
@@ -28,7 +30,7 @@ pub fn run(value: &[u8], report: &mut Report) -> Result<Option<Vec<u8>>, String>
         .and_then(|book| look(&book, report).inspect_err(|failure| tell(&book, report, &format!("Error: {failure}"))));
     if looked.is_err() {
         // Not as a task that goes on, which the service's end would wait for.
-        report.at(clock::wall_now().saturating_add_unsigned(AFTER_FAILURE.0 / 1_000));
+        report.at(clock::wall_now().saturating_add(AFTER_FAILURE));
     }
     looked.and_then(|made| made).map_err(|failure| failure.to_string())
 }
