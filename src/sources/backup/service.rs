@@ -1,10 +1,11 @@
 //! Making backups, in a worker: one at each call, the one that is due first; then it is told when the next is.
 
+use super::agenda::Agenda;
 use super::book::{self, Book, Who};
 use super::keep::Stamp;
 use super::runs::Runs;
 use super::schedule::{Listing, Schedule};
-use crate::engine::due::{Date, Finding, Look, Plan, Record};
+use crate::engine::due::{Date, Record};
 use crate::jobs::archive::write::{self, Options, Source};
 use crate::parts::diag::Failure;
 use crate::parts::duration::Millis;
@@ -15,9 +16,6 @@ use crate::parts::zone::{Zone, here};
 use crate::sys::fs::{self, Kind, Open};
 use crate::sys::{change, clock};
 use std::os::fd::AsFd;
-
-/// Whoever was busy and looks again within so many seconds has gone on without a break.
-const MINUTE: i64 = 60;
 
 /// Whoever could not look looks again after so many seconds.
 const AFTER_FAILURE: i64 = 10;
@@ -37,77 +35,18 @@ pub fn run(value: &[u8], report: &mut Report) -> Result<Option<Vec<u8>>, String>
 
 /// The error is one of the look itself; within, what has become of the backup that it found to be due.
 fn look(book: &Book, report: &mut Report) -> Result<Result<Option<Vec<u8>>, Failure>, Failure> {
-    let zone = here::zone();
-    let mut listing = Listing::read(&book.schedules()?);
-    let mut runs = book.runs()?;
-    let now = clock::wall_now();
-    // Since when backups are made, one after the other: what has become due meanwhile has not been missed.
-    let busy = runs.busy.filter(|(_, until)| (0..MINUTE).contains(&now.saturating_sub(*until))).map(|(since, _)| since);
-    let waited = busy.map_or(0, |since| now.saturating_sub(since).saturating_add(MINUTE).unsigned_abs() * 1_000);
-    for plan in listing.good.iter_mut().map(|(_, schedule)| &mut schedule.plan) {
-        let own = if runs.known.contains(&plan.key) { plan.catchup.0 } else { 0 };
-        plan.catchup = Millis(own.max(waited));
-    }
-    let plans: Vec<&Plan> = listing.good.iter().map(|(_, schedule)| &schedule.plan).collect();
-    if busy.is_none() {
-        for (index, wrong) in &listing.bad {
-            tell(book, report, &format!("Error: malformed schedule at index {index}: {wrong}"));
-        }
-    }
-    // What was in its minute when that began has not been missed either.
-    let began = busy.map_or(now, |since| since.saturating_sub(MINUTE));
-    let last = runs.last.unwrap_or(now).min(began);
-    let look = Look { now, last, zone: &zone, starting: true };
-    let mut to_run = Vec::new();
-    let mut gone = Vec::new();
-    for finding in look.findings(&plans, &runs.records) {
-        match finding {
-            Finding::Failed(at) => {
-                if let Some(record) = runs.records.get_mut(at) {
-                    record.finished = true;
-                    let source = book::line(&record.key.path);
-                    tell(book, report, &format!("Backup failed for {source}: it was cut off"));
-                }
-            }
-            Finding::Ahead(at) => {
-                gone.push(at);
-                let source = runs.records.get(at).map(|record| book::line(&record.key.path)).unwrap_or_default();
-                let text = format!("Error: the clock was wrong: a run for {source} is dated ahead, and forgotten");
-                tell(book, report, &text);
-            }
-            Finding::Old(at) => gone.push(at),
-            Finding::Run(at, date) => to_run.push((at, date)),
-            Finding::Missed(at, date) => {
-                // It is told once, and what is new has missed nothing.
-                let missed = plans.get(at).filter(|plan| busy.is_none() && runs.known.contains(&plan.key));
-                let source = missed.map(|plan| book::line(&plan.key.path));
-                source.iter().for_each(|s| tell(book, report, &format!("Error: backup missed for {s} on {date}")));
-            }
-        }
-    }
-    let mut at = 0;
-    runs.records.retain(|_| {
-        at += 1;
-        !gone.contains(&(at - 1))
-    });
-    // All of them have begun, as far as the next look is concerned, only when they have.
-    if to_run.len() < 2 {
-        runs.last = Some(now);
-        runs.known = plans.iter().map(|plan| plan.key.clone()).collect();
-    }
-    runs.busy = None;
-    let first = to_run.first().and_then(|(at, date)| Some((&listing.good.get(*at)?.1, *date)));
+    let (zone, listing, mut runs) = (here::zone(), Listing::read(&book.schedules()?), book.runs()?);
+    let agenda = Agenda::new(clock::wall_now(), &zone, &listing, &mut runs);
+    agenda.told.iter().for_each(|text| tell(book, report, text));
+    let first = agenda.to_run.first().and_then(|(at, date)| Some((&listing.good.get(*at)?.1, *date)));
     let made = match first {
-        Some((schedule, date)) => {
-            one(book, (schedule, date), (&mut runs, &zone), busy.unwrap_or(now), report)?.map(Some)
-        }
+        Some((schedule, date)) => one(book, (schedule, date), (&mut runs, &zone), agenda.since, report)?.map(Some),
         None => book.keep_runs(&runs).map(|()| Ok(None))?,
     };
-    if to_run.len() > 1 {
+    if agenda.to_run.len() > 1 {
         report.again(Millis(0));
     }
-    let next = plans.iter().filter_map(|plan| plan.next_due(&zone, now)).map(|(_, due)| due).min();
-    next.into_iter().for_each(|due| report.at(due));
+    agenda.next.into_iter().for_each(|due| report.at(due));
     Ok(made)
 }
 
