@@ -73,6 +73,8 @@ pub struct Written {
     pub members: u64,
     /// How many bytes it has, uncompressed.
     pub bytes: u64,
+    /// The first of what is there, and could not be read. What changed meanwhile is none.
+    pub unread: Option<Failure>,
 }
 
 /// An archive that is on disk and was read back, but has not got its name yet. If it is dropped, it is gone.
@@ -83,7 +85,12 @@ pub struct Prepared<'t> {
     pub written: Written,
 }
 
-impl Prepared<'_> {
+impl<'t> Prepared<'t> {
+    /// Gives it another name than it was begun for, in the same directory.
+    pub fn call(&mut self, name: &'t [u8]) {
+        self.draft.call(name);
+    }
+
     /// Gives it its name; after an error, what had the name before stands.
     pub fn publish(self) -> Result<Written, Failure> {
         self.draft.finish_over(self.over)?;
@@ -100,9 +107,8 @@ pub fn prepare<'t>(
 ) -> Result<Prepared<'t>, Failure> {
     let (draft, own) = output::begin(target, options.over)?;
     let own = [own, options.left_out.clone()].concat();
-    let (kept, sums) = write_members(sources, Output::new(&draft, target, options.level), own, options, report)?;
+    let (written, sums) = write_members(sources, Output::new(&draft, target, options.level), own, options, report)?;
     output::read_back(&draft, target, sums, options.mode)?;
-    let written = Written { kept, members: sums.members, bytes: sums.bytes };
     Ok(Prepared { draft, over: options.over, written })
 }
 
@@ -122,17 +128,18 @@ fn write_members(
     own: Vec<Id>,
     options: &Options,
     report: &mut Report,
-) -> Result<(Vec<Kept>, Sums), Failure> {
+) -> Result<(Written, Sums), Failure> {
     let nothing = Kept { stat: None, is_safe: true };
-    let mut writer =
-        Writer { output, options, own, report, buffer: vec![0; BUFFER], named: HashMap::new(), kept: nothing };
+    let (buffer, named) = (vec![0; BUFFER], HashMap::new());
+    let mut writer = Writer { output, options, own, report, buffer, named, kept: nothing, unread: None };
     let mut kept = Vec::new();
     for source in sources {
         writer.kept = nothing;
         writer.source(source)?;
         kept.push(writer.kept);
     }
-    Ok((kept, writer.output.end()?))
+    let sums = writer.output.end()?;
+    Ok((Written { kept, members: sums.members, bytes: sums.bytes, unread: writer.unread }, sums))
 }
 
 struct Writer<'w, 'r> {
@@ -146,6 +153,7 @@ struct Writer<'w, 'r> {
     named: HashMap<Id, (Vec<u8>, Stat, u64)>,
     /// Of the present source.
     kept: Kept,
+    unread: Option<Failure>,
 }
 
 impl Writer<'_, '_> {
@@ -155,7 +163,7 @@ impl Writer<'_, '_> {
                 Step::Enter { place, stat, .. } | Step::Entry { place, stat } => (*place, **stat),
                 Step::Leave { .. } => return Ok(Next::On),
                 Step::Failed { place, errno } => {
-                    self.miss(&Failure::on_path("look at", place.path, errno));
+                    self.miss(&Failure::on_path("look at", place.path, errno), *place);
                     return Ok(Next::On);
                 }
             };
@@ -180,8 +188,16 @@ impl Writer<'_, '_> {
         })
     }
 
-    /// Something that should be in the archive, and is not, or not as it is.
-    fn miss(&mut self, failure: &Failure) {
+    /// Something that is not in the archive; if it is gone, it need not be.
+    fn miss(&mut self, failure: &Failure, place: Place<'_>) {
+        if !matches!(fs::stat(place.parent, place.name()), Err(Errno::ENOENT)) {
+            self.unread.get_or_insert_with(|| failure.clone());
+        }
+        self.doubt(failure);
+    }
+
+    /// Something that is not in the archive as it is.
+    fn doubt(&mut self, failure: &Failure) {
         self.kept.is_safe = false;
         self.report.log(Level::Warning, &failure.to_string());
     }
@@ -210,7 +226,7 @@ impl Writer<'_, '_> {
                 self.tell_unread(&meta, place);
                 self.begin(&member([name, b"/"].concat(), What::Directory, meta), place)?;
             }
-            Err(failure) => self.miss(&failure),
+            Err(failure) => self.miss(&failure, place),
         }
         if let Some(tag) = self.options.skip_caches.then(|| cache_tag(dir)).flatten() {
             let path = [place.path, b"/", CACHE_TAG].concat();
@@ -229,7 +245,7 @@ impl Writer<'_, '_> {
         let (file, meta, what) = match open(place, stat) {
             Ok(opened) => opened,
             Err(failure) => {
-                self.miss(&failure);
+                self.miss(&failure, place);
                 return Ok(None);
             }
         };
@@ -265,7 +281,8 @@ impl Writer<'_, '_> {
         match member.headers() {
             Some(headers) => self.output.begin(&headers).map(|()| true),
             None => {
-                self.miss(&fail(place, "its name or its extended attributes are too large for an archive"));
+                let too_large = "its name or its extended attributes are too large for an archive";
+                self.miss(&fail(place, too_large), place);
                 Ok(false)
             }
         }
@@ -279,14 +296,17 @@ impl Writer<'_, '_> {
         self.output.fill_up()?;
         let why = match (read, fs::stat(file, b"")) {
             (Ok(()), Ok(after)) if is_same(stat, &after) => return Ok(true),
-            (Err(errno), _) | (Ok(()), Err(errno)) => errno.to_string(),
+            (Err(errno), _) | (Ok(()), Err(errno)) => {
+                self.miss(&Failure::on_path("archive all of", place.path, errno), place);
+                return Ok(false);
+            }
             (Ok(()), Ok(after)) => match after.size.cmp(&stat.size) {
-                Ordering::Less => "it became shorter meanwhile; zeros stand for the rest".to_owned(),
-                Ordering::Equal => "it changed meanwhile".to_owned(),
-                Ordering::Greater => "it became longer meanwhile; the rest is left out".to_owned(),
+                Ordering::Less => "it became shorter meanwhile; zeros stand for the rest",
+                Ordering::Equal => "it changed meanwhile",
+                Ordering::Greater => "it became longer meanwhile; the rest is left out",
             },
         };
-        self.miss(&Failure::on_path("archive all of", place.path, why));
+        self.doubt(&Failure::on_path("archive all of", place.path, why));
         Ok(false)
     }
 

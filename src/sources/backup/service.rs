@@ -2,7 +2,7 @@
 
 use super::agenda::Agenda;
 use super::book::{self, Book, Who};
-use super::keep::Stamp;
+use super::keep::{INCOMPLETE, SUFFIX, Stamp};
 use super::runs::Runs;
 use super::schedule::{Listing, Schedule};
 use crate::engine::due::{Date, Record};
@@ -14,7 +14,7 @@ use crate::parts::publish::{Over, Target};
 use crate::parts::worker::Report;
 use crate::parts::zone::{Zone, here};
 use crate::sys::fs::{self, Kind, Open};
-use crate::sys::{change, clock};
+use crate::sys::{Fd, change, clock};
 use std::os::fd::AsFd;
 
 /// Whoever could not look looks again after so many seconds.
@@ -100,18 +100,39 @@ pub fn make(book: &Book, schedule: &Schedule, zone: &Zone, report: &mut Report) 
     Ok(book.path_of(&Book::shown(&name)))
 }
 
+/// Where a schedule's source is, and how its backup is to be called.
+struct Spot {
+    parent: Fd,
+    name: Vec<u8>,
+    /// Its name in the archive.
+    member: Vec<u8>,
+    called: Vec<u8>,
+}
+
+impl Spot {
+    fn find(book: &Book, schedule: &Schedule, zone: &Zone) -> Result<Spot, Failure> {
+        let key = &schedule.plan.key;
+        let (above, name, member) = place_of(&key.path);
+        let parent = fs::open(book.dir.as_fd(), &above, Open::Directory).map_err(|errno| failed(schedule, errno))?;
+        let found = fs::stat(parent.as_fd(), &name).map_err(|errno| failed(schedule, errno))?;
+        if found.kind == Kind::Symlink {
+            return Err(failed(schedule, "it is a symbolic link: name what it leads to"));
+        }
+        let date = if schedule.keep.is_dated() { zone.civil(clock::wall_now()).compact() } else { String::new() };
+        let dash: &[u8] = if date.is_empty() { b"" } else { b"-" };
+        Ok(Spot { parent, name, member, called: [&key.name, dash, date.as_bytes(), SUFFIX].concat() })
+    }
+}
+
+fn failed(schedule: &Schedule, reason: impl std::fmt::Display) -> Failure {
+    Failure::on_path("back up", &schedule.plan.key.path, reason)
+}
+
 /// The answer is the backup's name, and whether all is in it as it was.
 fn archive(book: &Book, schedule: &Schedule, zone: &Zone, report: &mut Report) -> Result<(Vec<u8>, bool), Failure> {
-    let key = &schedule.plan.key;
-    let fail = |reason: &dyn std::fmt::Display| Failure::on_path("back up", &key.path, reason);
-    let (above, name, member) = place_of(&key.path);
-    let parent = fs::open(book.dir.as_fd(), &above, Open::Directory).map_err(|errno| fail(&errno))?;
-    let found = fs::stat(parent.as_fd(), &name).map_err(|errno| fail(&errno))?;
-    if found.kind == Kind::Symlink {
-        return Err(fail(&"it is a symbolic link: name what it leads to"));
-    }
+    let Spot { parent, name, member, called } = Spot::find(book, schedule, zone)?;
     let backups = book.backups()?;
-    let dir = fs::stat(backups.as_fd(), b"").map_err(|errno| fail(&errno))?;
+    let dir = fs::stat(backups.as_fd(), b"").map_err(|errno| failed(schedule, errno))?;
     let options = Options {
         excludes: schedule.excludes.clone(),
         one_file_system: schedule.one_file_system,
@@ -121,22 +142,25 @@ fn archive(book: &Book, schedule: &Schedule, zone: &Zone, report: &mut Report) -
         mode: 0o600,
         over: Over::File,
     };
-    let stamp =
-        if schedule.keep.is_dated() { format!("-{}", zone.civil(clock::wall_now()).compact()) } else { String::new() };
-    let called = [&key.name[..], stamp.as_bytes(), b".tar"].concat();
     let backups_path = book.path_of(&Book::shown(b""));
     let dir_path = backups_path.strip_suffix(b"/").unwrap_or(&backups_path);
     let target = Target { dir: backups.as_fd(), dir_path, name: &called, patient: true };
     let source = Source { parent: parent.as_fd(), name: &name, member: &member };
-    let prepared = write::prepare(&[source], target, &options, report)?;
+    let incomplete = incomplete(schedule);
+    let mut prepared = write::prepare(&[source], target, &options, report)?;
     let kept = &prepared.written.kept;
     let (is_there, is_whole) = (kept.iter().all(|kept| kept.stat.is_some()), kept.iter().all(|kept| kept.is_safe));
     if !is_there {
         // What was backed up before is better than nothing.
-        return Err(fail(&report.warning().unwrap_or_else(|| "there is nothing of it to be archived".to_owned())));
+        let why = report.warning().unwrap_or_else(|| "there is nothing of it to be archived".to_owned());
+        return Err(failed(schedule, why));
     }
+    let Some(unread) = prepared.written.unread.clone() else { return prepared.publish().map(|_| (called, is_whole)) };
+    // And better than a part, which is worth something all the same.
+    prepared.call(&incomplete);
     prepared.publish()?;
-    Ok((called, is_whole))
+    let rest = format!("all that could be read is in {}", book::line(&Book::shown(&incomplete)));
+    Err(failed(schedule, unread).hint(&rest))
 }
 
 /// The directory in which a source stands, from the backup directory; its name there; and what it is called in the archive: its
@@ -153,17 +177,32 @@ fn place_of(path: &[u8]) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
     ([start, &above.join(&b'/')].concat(), name.to_vec(), member)
 }
 
+/// What a schedule's backup is called that lacks what could not be read.
+fn incomplete(schedule: &Schedule) -> Vec<u8> {
+    [&schedule.plan.key.name, INCOMPLETE, SUFFIX].concat()
+}
+
 /// Removes backups that are not kept any more, after this one was made.
 fn forget(book: &Book, schedule: &Schedule, made: &[u8]) -> Result<(), Failure> {
-    let name = &schedule.plan.key.name;
-    let Some(made) = Stamp::of_file(made, name) else { return Ok(()) };
-    let dated: Vec<(Vec<u8>, Stamp)> =
-        book.names()?.into_iter().filter_map(|file| Stamp::of_file(&file, name).map(|stamp| (file, stamp))).collect();
-    let stamps: Vec<Stamp> = dated.iter().map(|(_, stamp)| *stamp).collect();
     let backups = book.backups()?;
-    for (file, _) in schedule.keep.superfluous(&stamps, made).into_iter().filter_map(|at| dated.get(at)) {
-        let fail = |errno| Failure::on_path("remove the older backup", &book.path_of(&Book::shown(file)), errno);
-        change::unlink(backups.as_fd(), file).map_err(fail)?;
+    for file in superfluous(book, schedule, made)? {
+        let fail = |errno| Failure::on_path("remove the older backup", &book.path_of(&Book::shown(&file)), errno);
+        change::unlink(backups.as_fd(), &file).map_err(fail)?;
     }
     Ok(())
+}
+
+/// Backups that are not kept once this one is made.
+fn superfluous(book: &Book, schedule: &Schedule, made: &[u8]) -> Result<Vec<Vec<u8>>, Failure> {
+    let (name, incomplete, mut names) = (&schedule.plan.key.name, incomplete(schedule), book.names()?);
+    let of = |file: &[u8]| Stamp::of_file(file, name);
+    let mut gone: Vec<Vec<u8>> = names.iter().filter(|file| **file == incomplete).cloned().collect();
+    names.retain(|file| of(file).is_some());
+    let mut stamps: Vec<Stamp> = names.iter().filter_map(|file| of(file)).collect();
+    if let Some(made) = of(made) {
+        // It may not be there yet.
+        stamps.extend((!stamps.contains(&made)).then_some(made));
+        gone.extend(schedule.keep.superfluous(&stamps, made).into_iter().filter_map(|at| names.get(at).cloned()));
+    }
+    Ok(gone)
 }
