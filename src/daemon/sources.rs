@@ -112,6 +112,13 @@ impl Daemon {
         (0..).zip(0..self.config.schedulers.len()).for_each(|(number, _)| self.begin_source(number));
     }
 
+    /// The same once more, for whoever asks for it.
+    pub fn look_again(&mut self) {
+        if self.phase == Phase::Running {
+            self.begin_sources();
+        }
+    }
+
     fn begin_source(&mut self, number: SchedulerId) {
         if let Some(Work::Source(call)) = self.config.scheduler(number).map(|scheduler| &scheduler.work) {
             self.engine.begin(self.now, number, (Mask::CREATE.with(Mask::ISDIR), &call.root));

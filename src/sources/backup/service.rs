@@ -100,6 +100,17 @@ pub fn make(book: &Book, schedule: &Schedule, zone: &Zone, report: &mut Report) 
     Ok(book.path_of(&Book::shown(&name)))
 }
 
+/// What [`make`] would do now, in lines. Nothing is changed.
+pub fn rehearse(book: &Book, schedule: &Schedule, zone: &Zone) -> Result<String, Failure> {
+    let Spot { called, .. } = Spot::find(book, schedule, zone)?;
+    let shown = |name: &[u8]| book::line(&Book::shown(name));
+    let mut text = format!("would back up {} in {}\n", book::line(&schedule.plan.key.path), shown(&called));
+    for name in superfluous(book, schedule, &called)? {
+        text += &format!("would remove {}\n", shown(&name));
+    }
+    Ok(text)
+}
+
 /// Where a schedule's source is, and how its backup is to be called.
 struct Spot {
     parent: Fd,
