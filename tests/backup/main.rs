@@ -16,6 +16,7 @@ use place::{PID_FILE, Place, SCHEDULES};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -303,6 +304,9 @@ fn kills_at_any_moment_leave_nothing_half() {
         place.set(12 * 3600);
         let _ = fs::remove_file(place.path(place::RUNS));
         let before = done_in(&place);
+        let found =
+            || fs::metadata(place.path("backups/b.tar")).ok().map(|found| (found.ino(), found.modified().unwrap()));
+        let old = found();
         let mut daemon = place.service(&[]);
         let new = format!("src;13:00;n{round}");
         let mut create = place.command(["create", &new]).spawn().unwrap();
@@ -338,6 +342,7 @@ fn kills_at_any_moment_leave_nothing_half() {
         // One service at a time; and the date has no second run.
         let runs = place.read(place::RUNS);
         let (was_begun, was_done) = (runs.contains("n src;12:00;b"), runs.contains(" done src;12:00;b"));
+        assert!(was_begun || was_done || found() == old, "round {round}: what has its name had its run: {runs}");
         let told = done_in(&place);
         place.prints(&["start"], "");
         place.refuses(&["start"], "backup_service already running (pid ");

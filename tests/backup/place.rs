@@ -140,6 +140,15 @@ impl Place {
         self.read(PID_FILE).trim().parse().ok()
     }
 
+    /// In how many seconds a process's timer of the wall clock (0) fires, if it has one; 0 if it is not armed.
+    pub fn armed(&self, pid: u32) -> Option<u64> {
+        let infos = fs::read_dir(format!("/proc/{pid}/fdinfo")).into_iter().flatten().flatten();
+        let mut infos = infos.filter_map(|info| fs::read_to_string(info.path()).ok());
+        let timer = infos.find(|info| info.contains("clockid: 0\n"))?;
+        let left = timer.lines().find_map(|line| line.strip_prefix("it_value: ("))?;
+        left.split(',').next()?.parse().ok()
+    }
+
     /// Names in a directory, sorted.
     pub fn names(&self, dir: &str) -> Vec<String> {
         let entries = fs::read_dir(self.path(dir)).into_iter().flatten();

@@ -172,6 +172,11 @@ fn what_becomes_due_while_another_one_is_made_is_not_missed() {
     // The third one ends at 14:00.
     let all = ["long", "queued", "meanwhile", "later"].map(|name| (name.to_owned(), "2026-11-21".to_owned())).to_vec();
     assert_eq!(service.look("2026-11-21 08:00"), (vec![], all));
+    // Nor was one that was in its minute when the first look of all came.
+    let mut service = Service::new("a;08:00;long\nb;08:00;queued\n");
+    service.takes = 2 * 3600;
+    let both = ["long", "queued"].map(|name| (name.to_owned(), "2026-11-21".to_owned())).to_vec();
+    assert_eq!(service.look("2026-11-21 08:00:30"), (vec![], both));
     // A pause of a minute, and it was missed.
     let mut service = Service::since("2026-11-21 07:00", "a;08:00;long\nc;09:30;meanwhile\n");
     service.takes = 2 * 3600;
