@@ -26,11 +26,13 @@ test:
 	$(CARGO) test --locked --features fault --test model --test worker
 	$(CARGO) test --locked --features fault --test files -- kill:: plain:: full::
 	$(CARGO) test --locked --features fault --test collect fault:: -- --show-output
+	$(CARGO) test --locked --features fault --test backup fault:: -- --show-output
 	$(CARGO) test --locked --features fault --test attack -- --show-output
 
 # The random tests of the watch tree, for about half an hour, after a thousand moves and copies with kills.
 soak:
 	DOGWATCH_LINES=300000 $(CARGO) test --locked --test collect lines -- --nocapture
+	DOGWATCH_KILLS=200 $(CARGO) test --locked --test backup kills -- --nocapture
 	DOGWATCH_FILES=1000 $(CARGO) test --locked --test files random -- --nocapture
 	DOGWATCH_SEEDS=1000000 $(CARGO) test --release --locked --lib simulation -- --nocapture
 	DOGWATCH_WILD=1 DOGWATCH_SEEDS=10000 $(CARGO) test --locked --test model -- --nocapture

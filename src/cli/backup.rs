@@ -3,7 +3,7 @@
 mod outlook;
 mod restore;
 
-use super::daemon::failed;
+use super::daemon::{environment, failed, ready_fd};
 use super::watching::{absolute, serve};
 use super::{Usage, out, shown};
 use crate::config::Draft;
@@ -18,7 +18,9 @@ use crate::sources::backup::schedule::{Listing, Schedule};
 use crate::sources::backup::service;
 use crate::sys::fs::{self, CWD};
 use crate::sys::lock::Holder;
-use crate::sys::{Fd, clock, fd, process, signal, spawn};
+use crate::sys::spawn::{self, Program};
+use crate::sys::{Errno, Fd, clock, fd, signal};
+use std::ffi::CString;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
@@ -49,14 +51,22 @@ pub fn run(words: &[String], _: &[String]) -> Result<ExitCode, ExitCode> {
     usage.options.optflag("l", "long", "backups: with size and time");
     usage.options.optopt("n", "count", "next: so many instants (default: 10)", "N");
     usage.options.optflag("", "overwrite", "restore: replace files that are there");
+    usage.options.optflag("", "dry-run", "print what would be done, and change nothing");
+    usage.options.optopt("", "ready-fd", "service: write a newline to descriptor N once it serves, and close it", "N");
     let matches = usage.parse(words, usize::MAX)?;
+    // Before anything else is opened: the number is this descriptor's only as long.
+    let ready_fd = ready_fd(&matches)?;
+    let dry_run = matches.opt_present("dry-run");
     let dir = matches.opt_str("directory").unwrap_or_else(|| ".".to_owned());
     let words: Vec<&str> = matches.free.iter().map(String::as_str).collect();
+    if let Some(word @ ("restore" | "service")) = words.first().copied().filter(|_| dry_run) {
+        return Err(usage.wrong(&format!("{word} has no --dry-run")));
+    }
     if let Some(done) = restore::run(&words, &dir, matches.opt_present("overwrite")) {
         return done;
     }
     let book = absolute(&to_bytes(&dir)).and_then(|path| Book::open(&path)).map_err(failed)?;
-    let manager = Manager { book };
+    let manager = Manager { book, dry_run };
     match words[..] {
         ["start"] => manager.start(),
         ["stop"] => manager.stop(),
@@ -72,29 +82,46 @@ pub fn run(words: &[String], _: &[String]) -> Result<ExitCode, ExitCode> {
             manager
                 .next(number.ok_or_else(|| usage.wrong(&format!("-n {}: it takes a number from 1 on", shown(&count))))?)
         }
-        ["service"] => manager.service(None),
+        ["service"] => manager.service(ready_fd),
         _ => Err(usage.wrong(&format!("give {}", form(about, words.first().copied().unwrap_or_default())))),
     }
 }
 
 struct Manager {
     book: Book,
+    /// Nothing is changed, and nothing logged: what would be done is printed.
+    dry_run: bool,
 }
 
 impl Manager {
+    /// Changes the schedules, or only looks what `change` would say; that it cannot be done is told.
+    fn change_schedules<T>(
+        &self,
+        change: impl FnOnce(&[u8], Listing) -> Result<(Vec<u8>, T), String>,
+    ) -> Result<Result<T, String>, ExitCode> {
+        let changed = match self.dry_run {
+            true => self.book.schedules().map(|old| change(&old, Listing::read(&old)).map(|(_, answer)| answer)),
+            false => self.book.change_schedules(change),
+        };
+        changed.map_err(|failure| self.refuse(&failure.to_string(), ""))
+    }
+
     fn create(&self, schedule: &[u8]) -> Result<ExitCode, ExitCode> {
         let malformed = || format!("malformed schedule: {}", Escaped(schedule));
         let read = match Schedule::parse(schedule) {
             Ok(read) => read,
             Err(why) => return Err(self.refuse(&malformed(), &why)),
         };
-        let added = self.book.change_schedules(|old, listing| {
+        let added = self.change_schedules(|old, listing| {
             listing.with_new_name(read)?;
             let gap: &[u8] = if old.is_empty() || old.ends_with(b"\n") { b"" } else { b"\n" };
             Ok(([old, gap, schedule, b"\n"].concat(), ()))
         });
-        match added.map_err(failed)? {
-            Ok(()) => self.done(&format!("New schedule added: {}", line(schedule))),
+        match added? {
+            Ok(()) => {
+                let line = line(schedule);
+                self.done(&format!("New schedule added: {line}"), &format!("add the schedule {line}"))
+            }
             Err(why) => Err(self.refuse(&malformed(), &why)),
         }
     }
@@ -102,15 +129,18 @@ impl Manager {
     fn delete(&self, index: &str) -> Result<ExitCode, ExitCode> {
         let none = format!("no schedule at index {}", shown(index));
         let wanted = index.parse::<usize>().ok().filter(|_| !index.starts_with('+'));
-        let deleted = self.book.change_schedules(|old, _| {
+        let deleted = self.change_schedules(|old, _| {
             let mut lines: Vec<&[u8]> = old.split_inclusive(|byte| *byte == b'\n').collect();
             let is_there = |at: &usize| lines.get(*at).is_some_and(|line| !trimmed(line).is_empty());
             let at = wanted.filter(is_there).ok_or("")?;
             let line = lines.remove(at);
             Ok((lines.concat(), trimmed(line).to_vec()))
         });
-        match deleted.map_err(failed)? {
-            Ok(deleted) => self.done(&format!("Schedule deleted: {}", line(&deleted))),
+        match deleted? {
+            Ok(deleted) => {
+                let line = line(&deleted);
+                self.done(&format!("Schedule deleted: {line}"), &format!("delete the schedule {line}"))
+            }
             Err(_) => Err(self.refuse(&none, "")),
         }
     }
@@ -148,6 +178,9 @@ impl Manager {
         if meant.is_empty() {
             return Err(self.refuse(&format!("no schedule of the name {}", Escaped(name)), ""));
         }
+        if self.dry_run {
+            return self.rehearse(&meant);
+        }
         let (mut are_good, mut status) = (true, ExitCode::SUCCESS);
         for schedule in &meant {
             let made = service::make(&self.book, schedule, &here::zone(), &mut Report::to_people());
@@ -156,6 +189,17 @@ impl Manager {
                 Ok(path) => restore::print(&format!("{}\n", Escaped(&path)), are_good).unwrap_or_else(|status| status),
                 Err(failure) => failed(failure),
             };
+        }
+        Ok(status)
+    }
+
+    fn rehearse(&self, meant: &[Schedule]) -> Result<ExitCode, ExitCode> {
+        let mut status = ExitCode::SUCCESS;
+        for schedule in meant {
+            match service::rehearse(&self.book, schedule, &here::zone()) {
+                Ok(text) => out::print(&text)?,
+                Err(failure) => status = failed(failure),
+            }
         }
         Ok(status)
     }
@@ -181,23 +225,40 @@ impl Manager {
 
     fn start(&self) -> Result<ExitCode, ExitCode> {
         if let Some(holder) = self.holder()? {
-            let since = fs::stat(CWD, &self.book.pid_file()).map_or(0, |found| found.mtime.0);
-            let running = format!("backup_service already running ({}, since {})", who(holder), minute(since));
-            return Err(self.refuse(&running, ""));
+            return Err(self.is_running(holder));
+        }
+        if self.dry_run {
+            return self.done("", "start the service");
         }
         let fail = |errno| failed(Failure::of("start the service", errno));
+        // The service is to keep none of what we were given.
+        fd::cloexec_inherited();
         let (answer, ready) = fd::pipe().map_err(fail)?;
-        let Some(child) = process::fork().map_err(fail)? else {
-            drop(answer);
-            fd::silence_standard().map_err(|_| ExitCode::FAILURE)?;
-            return self.service(Some(ready));
-        };
+        let child = spawn::detach(&self.program().map_err(fail)?, ready.as_fd()).map_err(fail)?;
         drop(ready);
         if fd::read(answer.as_fd(), &mut [0]) == Ok(1) {
-            return self.done("backup_service started");
+            return self.done("backup_service started", "");
         }
         let _ = spawn::wait(child);
-        Err(self.refuse("backup_service did not start", "start it by `dogwatch backup service` to see why"))
+        // Another one may have been quicker.
+        Err(match self.holder()? {
+            Some(holder) => self.is_running(holder),
+            None => self.refuse("backup_service did not start", "start it by `dogwatch backup service` to see why"),
+        })
+    }
+
+    /// `dogwatch backup service`, by the path of this program: so it has its name in lists of processes. ENOENT without /proc.
+    fn program(&self) -> Result<Program, Errno> {
+        let itself = fs::read_link(CWD, b"/proc/self/exe")?;
+        let number = spawn::CHANNEL.to_string();
+        let words = [&itself[..], b"backup", b"service", b"-C", &self.book.path, b"--ready-fd", number.as_bytes()];
+        let argv: Result<Vec<CString>, _> = words.into_iter().map(CString::new).collect();
+        Ok(Program::new(argv.map_err(|_| Errno::EINVAL)?, environment().variables()))
+    }
+
+    fn is_running(&self, holder: Holder) -> ExitCode {
+        let since = fs::stat(CWD, &self.book.pid_file()).map_or(0, |found| found.mtime.0);
+        self.refuse(&format!("backup_service already running ({}, since {})", who(holder), minute(since)), "")
     }
 
     fn stop(&self) -> Result<ExitCode, ExitCode> {
@@ -209,21 +270,24 @@ impl Manager {
         if lockfile::holder(&self.book.daemon_file()).map_err(failed)?.is_some() {
             return Err(self.refuse("backup_service is a part of the daemon", "take [backup] out of its configuration"));
         }
+        if self.dry_run {
+            return self.done("", &format!("stop the service (pid {pid})"));
+        }
         signal::send_term(pid).map_err(|errno| failed(Failure::of("stop the service", errno)))?;
         while self.holder()? == Some(Holder::Process(pid)) {
             clock::sleep(PAUSE);
         }
-        self.done("backup_service stopped")
+        self.done("backup_service stopped", "")
     }
 
-    /// Is the service, until it is asked to end. `ready` gets a byte once it has looked at what is due.
+    /// Is the service, until it is asked to end.
     fn service(&self, ready_fd: Option<Fd>) -> Result<ExitCode, ExitCode> {
         let mut draft = Draft::default();
         draft.section("daemon", "").set("log", "", b"stderr warning");
         // What is due and what runs is brought to its end.
         draft.set("on_shutdown", "", b"cancel").set("shutdown_timeout", "", b"30d");
         draft.section("backup", "").set("dir", "-C", &self.book.path);
-        let wishes = Wishes { pid_file: Some(self.book.pid_file()), ready_fd, ..Wishes::default() };
+        let wishes = Wishes { pid_file: Some(self.book.pid_file()), ready_fd, looks_again: true, ..Wishes::default() };
         match serve(draft, wishes)? {
             End::Orderly => Ok(ExitCode::SUCCESS),
             End::Hasty | End::Command(_) | End::TimedOut => Err(ExitCode::FAILURE),
@@ -235,11 +299,16 @@ impl Manager {
     }
 
     fn log(&self, text: &str) -> Result<(), ExitCode> {
+        if self.dry_run {
+            return Ok(());
+        }
         self.book.log(Who::Manager, text).map_err(failed)
     }
 
-    fn done(&self, text: &str) -> Result<ExitCode, ExitCode> {
-        self.log(text).map(|()| ExitCode::SUCCESS)
+    /// Logs what was done; or says what would be.
+    fn done(&self, done: &str, would: &str) -> Result<ExitCode, ExitCode> {
+        let told = if self.dry_run { out::print(&format!("would {would}\n")) } else { self.log(done) };
+        told.map(|()| ExitCode::SUCCESS)
     }
 
     /// Says what is wrong, to the log and to people, whom `why` is told too.

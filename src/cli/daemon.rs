@@ -96,7 +96,8 @@ pub fn usual_places() -> Places {
     Places::of(process::effective_uid(), variable)
 }
 
-fn ready_fd(matches: &Matches) -> Result<Option<Fd>, ExitCode> {
+/// The descriptor of `--ready-fd`.
+pub fn ready_fd(matches: &Matches) -> Result<Option<Fd>, ExitCode> {
     let Some(text) = matches.opt_str("ready-fd") else { return Ok(None) };
     // What is no number is no open descriptor either.
     let inherited = fd::inherited(text.parse().unwrap_or(-1));

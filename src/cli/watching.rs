@@ -121,7 +121,7 @@ pub fn serve(draft: Draft, wishes: Wishes) -> Result<End, ExitCode> {
     let loaded = draft.load().map_err(refused)?;
     out::complain(&loaded.warnings.concat());
     fd::cloexec_inherited();
-    let signals = signal::hangup_is_ignored().and_then(|ignored| Signals::new(!ignored));
+    let signals = signal::hangup_is_ignored().and_then(|ignored| Signals::new(wishes.looks_again || !ignored));
     let signals = signals.map_err(|errno| failed(Failure::of("take over signals", errno)))?;
     let log = local_log(&loaded.config).map_err(failed)?;
     daemon::run((loaded.config, None), environment(), log, signals, wishes).map_err(failed)

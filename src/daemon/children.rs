@@ -292,10 +292,11 @@ impl Daemon {
             Outcome::Failed | Outcome::Outdated => self.counters.failed += 1,
         }
         self.say_under(level, scheduler, about, format_args!("{words}"));
-        if matches!(scheduler.work, Work::Source(_)) {
-            self.source_has_worked(task, outcome, result);
-        } else {
-            self.engine.finished(self.now, task, outcome);
+        match &scheduler.work {
+            Work::Source(call) => self.source_has_worked(task, call, outcome, result),
+            Work::Archive(_) | Work::Command(_) | Work::Files | Work::Own(_) => {
+                self.engine.finished(self.now, task, outcome);
+            }
         }
     }
 

@@ -322,6 +322,7 @@ impl Daemon {
                 Signal::Child => self.children.ended = true,
                 Signal::Term => self.asked_to_end("SIGTERM"),
                 Signal::Int => self.asked_to_end("SIGINT"),
+                Signal::Hup if self.presence.wishes.looks_again => self.look_again(),
                 Signal::Hup if self.origin.is_none() => self.asked_to_end("SIGHUP"),
                 Signal::Hup => {
                     self.log.reopen();

@@ -34,6 +34,8 @@ pub struct Wishes {
     pub once: bool,
     /// The line that is printed for each result of a source.
     pub announce: Option<&'static [u8]>,
+    /// SIGHUP has sources look again; else it is the end of what has no configuration file.
+    pub looks_again: bool,
     /// Events are printed.
     pub printer: Option<Printer>,
 }

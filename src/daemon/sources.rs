@@ -4,7 +4,7 @@ use super::shutdown::Phase;
 use super::{Daemon, End};
 use crate::config::Config;
 use crate::engine::task::{Outcome, SchedulerId, TaskRef};
-use crate::jobs::Work;
+use crate::jobs::{Call, Work};
 use crate::parts::diag::Failure;
 use crate::parts::lockfile::{self, Lockfile, Refused};
 use crate::parts::log::Level;
@@ -112,6 +112,13 @@ impl Daemon {
         (0..).zip(0..self.config.schedulers.len()).for_each(|(number, _)| self.begin_source(number));
     }
 
+    /// The same once more, for whoever asks for it.
+    pub fn look_again(&mut self) {
+        if self.phase == Phase::Running {
+            self.begin_sources();
+        }
+    }
+
     fn begin_source(&mut self, number: SchedulerId) {
         if let Some(Work::Source(call)) = self.config.scheduler(number).map(|scheduler| &scheduler.work) {
             self.engine.begin(self.now, number, (Mask::CREATE.with(Mask::ISDIR), &call.root));
@@ -120,13 +127,19 @@ impl Daemon {
 
     /// A source's job has ended. After a failure, a killed worker's too, it has another try, and not at once: what it has put
     /// back where it was is no reason for that. Whoever waits for its first result is told, and whoever reads of them all.
-    pub fn source_has_worked(&mut self, task: TaskRef, outcome: Outcome<'_>, result: &Result<Option<Vec<u8>>, String>) {
+    pub fn source_has_worked(
+        &mut self,
+        task: TaskRef,
+        call: &Call,
+        outcome: Outcome<'_>,
+        result: &Result<Option<Vec<u8>>, String>,
+    ) {
         // Who is to end waits for what goes on.
         if result.is_err() && self.phase == Phase::Running {
             self.engine.again(task, AFTER_FAILURE.after(self.now));
         }
         self.engine.finished(self.now, task, outcome);
-        if result.is_err() {
+        if result.is_err() && sources::wakes_itself(call) {
             self.engine.hold(self.now, task, AFTER_FAILURE);
         }
         if self.presence.wishes.once && !matches!(result, Ok(None)) {

@@ -132,6 +132,11 @@ impl<'a> Draft<'a> {
         self.file.as_fd()
     }
 
+    /// It gets this name, and not the one that it was begun for.
+    pub fn call(&mut self, name: &'a [u8]) {
+        self.target.name = name;
+    }
+
     /// Gives it its mode, and once all of it is on disk, its name, in place of what has that name. After an error the old
     /// file stands, but for an error of the last step: then the new one does.
     pub fn finish(self, mode: u32) -> Result<(), Failure> {

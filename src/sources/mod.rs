@@ -21,6 +21,12 @@ pub fn run(own: &own::Named<'_>, kind: &str, value: &[u8], report: &mut Report) 
     }
 }
 
+/// Whether what a source has done, and taken back after a failure, wakes it: that is no reason to look again before
+/// [`AFTER_FAILURE`].
+pub fn wakes_itself(call: &Call) -> bool {
+    call.kind == collect::KIND
+}
+
 /// Makes what a source wants watched. Why that could not be made, its first look tells.
 pub fn prepare(call: &Call) {
     match call.kind {

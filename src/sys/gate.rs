@@ -150,6 +150,7 @@ mod fault {
         ("EEXIST", libc::EEXIST),
         ("EINTR", libc::EINTR),
         ("EINVAL", libc::EINVAL),
+        ("ECANCELED", libc::ECANCELED),
         ("EIO", libc::EIO),
         ("EMFILE", libc::EMFILE),
         ("ENOENT", libc::ENOENT),

@@ -78,21 +78,40 @@ pub fn spawn(program: &Program, output: Output<'_>, dir: Option<BorrowedFd<'_>>)
     if let Some(dir) = dir {
         actions.enter(dir)?;
     }
-    start(program, actions)
+    start(program, actions, Leads::Group)
 }
 
 /// Starts a program that prints where we do, with `channel` as descriptor [`CHANNEL`].
 pub fn spawn_with(program: &Program, channel: BorrowedFd<'_>) -> Result<Pid, Errno> {
     let mut actions = Actions::new()?;
     actions.copy(channel, CHANNEL)?;
-    start(program, actions)
+    start(program, actions, Leads::Group)
 }
 
-fn start(program: &Program, mut actions: Actions) -> Result<Pid, Errno> {
+/// Starts a program that is to outlive us: in a session of its own, without a terminal, and printing nowhere; with `channel` as
+/// descriptor [`CHANNEL`].
+pub fn detach(program: &Program, channel: BorrowedFd<'_>) -> Result<Pid, Errno> {
+    let mut actions = Actions::new()?;
+    for number in [libc::STDOUT_FILENO, libc::STDERR_FILENO] {
+        actions.open_null(number, libc::O_WRONLY)?;
+    }
+    actions.copy(channel, CHANNEL)?;
+    start(program, actions, Leads::Session)
+}
+
+/// What a child is the leader of.
+#[derive(Clone, Copy)]
+enum Leads {
+    Group,
+    /// And so of its one group.
+    Session,
+}
+
+fn start(program: &Program, mut actions: Actions, leads: Leads) -> Result<Pid, Errno> {
     let argv = pointers(&program.argv);
     let envp = pointers(&program.env);
     let file = program.file.or(program.argv.first().map(CString::as_c_str)).ok_or(Errno::EINVAL)?;
-    let attributes = Attributes::new()?;
+    let attributes = Attributes::new(leads)?;
     actions.open_null(libc::STDIN_FILENO, libc::O_RDONLY)?;
     let mut pid: libc::pid_t = 0;
     // SAFETY: argv and envp are NULL-terminated arrays of pointers to strings that `program` keeps alive; attributes
@@ -155,17 +174,22 @@ fn checked(result: libc::c_int) -> Result<(), Errno> {
     if result == 0 { Ok(()) } else { Err(Errno(result)) }
 }
 
-/// posix_spawnattr_t: own group, empty mask, default dispositions.
+/// posix_spawnattr_t: own group or session, empty mask, default dispositions.
 struct Attributes(Box<MaybeUninit<libc::posix_spawnattr_t>>);
 
 impl Attributes {
-    fn new() -> Result<Attributes, Errno> {
+    fn new(leads: Leads) -> Result<Attributes, Errno> {
         let mut raw = Box::new(MaybeUninit::uninit());
         // SAFETY: init writes the structure, which nobody else has yet.
         checked(unsafe { libc::posix_spawnattr_init(raw.as_mut_ptr()) })?;
         let mut attributes = Attributes(raw);
         let this = attributes.0.as_mut_ptr();
-        let flags = libc::POSIX_SPAWN_SETPGROUP | libc::POSIX_SPAWN_SETSIGMASK | libc::POSIX_SPAWN_SETSIGDEF;
+        // A session's leader has a group, and cannot have another (setpgid(2)).
+        let own = match leads {
+            Leads::Session => libc::c_int::from(libc::POSIX_SPAWN_SETSID),
+            Leads::Group => libc::POSIX_SPAWN_SETPGROUP,
+        };
+        let flags = own | libc::POSIX_SPAWN_SETSIGMASK | libc::POSIX_SPAWN_SETSIGDEF;
         let empty = set_of(&[]);
         let all: Vec<libc::c_int> =
             (1..=libc::SIGRTMAX()).filter(|n| *n != libc::SIGKILL && *n != libc::SIGSTOP).collect();

@@ -1,4 +1,5 @@
-//! Each system call of a backup in turn is its worker's last, fails, or is short. Needs the test build (feature `fault`).
+//! Each system call of a backup in turn, of the service and of its worker, is the last, fails, or is short. Needs the test
+//! build (feature `fault`).
 
 use crate::common::{comes_true, wait_until};
 use crate::place::{Place, RUNS, SCHEDULES};
@@ -13,16 +14,17 @@ const LINE: &str = "src;12:00;b\n";
 const AT_ONCE: usize = 4;
 const BYTES: usize = 200_000;
 
-/// A service with this fault in its workers, killed once it has told what came of its backup.
+/// A service with this fault in it or in its workers, killed once it has told what came of its backup.
 struct Run {
     place: Place,
-    /// What the service said, and what its first worker called.
+    /// What the service said, and what the process with the fault called.
     log: String,
     calls: Vec<String>,
     lives: bool,
 }
 
-fn run(fault: &str) -> Run {
+/// Where: in the service, `main`, or in its workers, `worker`.
+fn run(process: &str, fault: &str) -> Run {
     let place = Place::new();
     place.write("src/f", vec![1; BYTES]);
     place.write("backups/b.tar", OLD);
@@ -30,22 +32,31 @@ fn run(fault: &str) -> Run {
     let points = place.scratch.path("points");
     let mut daemon = place.service(&[("DOGWATCH_FAULT", fault.as_ref()), ("DOGWATCH_FAULT_LOG", points.as_os_str())]);
     let has_told = || !place.log("service").is_empty() && place.read(RUNS).contains(" done ");
-    let told = || has_told() || tells_of_error(&daemon.log());
-    let told = comes_true(crate::PATIENCE, told);
+    let told =
+        comes_true(crate::PATIENCE, || has_told() || tells_of_error(&daemon.log()) || daemon.try_wait().is_some());
     let lives = told && daemon.try_wait().is_none();
     daemon.signal_if_there(Signal::KILL);
     daemon.wait();
+    let called = format!("dogwatch: worker\0{}\0", daemon.pid());
+    wait_until("its workers have died with it", || !is_anybody_called(called.as_bytes()));
     let log = daemon.log();
     let points = place.scratch.read("points");
-    let calls = points.lines().filter_map(|line| line.strip_prefix("worker:")?.split(' ').nth(1)).map(str::to_owned);
+    let prefix = format!("{process}:");
+    let calls = points.lines().filter_map(|line| line.strip_prefix(&prefix)?.split(' ').nth(1)).map(str::to_owned);
     Run { log, calls: calls.collect(), lives, place }
+}
+
+/// Whether a process has this command line.
+fn is_anybody_called(words: &[u8]) -> bool {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    entries.into_iter().any(|entry| fs::read(entry.path().join("cmdline")).is_ok_and(|found| found == words))
 }
 
 impl Run {
     /// What is wrong with what is there, whatever has happened.
-    fn wrong(&self) -> Option<String> {
+    fn wrong(&self, may_end: bool) -> Option<String> {
         let place = &self.place;
-        if !self.lives {
+        if !self.lives && !may_end {
             return Some("the service has ended, or tells nothing".to_owned());
         }
         if self.log.contains("panicked") {
@@ -54,7 +65,8 @@ impl Run {
         if place.read(SCHEDULES) != LINE {
             return Some("the schedules are others".to_owned());
         }
-        let finals: Vec<String> = place.names("backups").into_iter().filter(|name| !name.starts_with('.')).collect();
+        let mut finals = place.names("backups");
+        finals.retain(|name| !name.starts_with('.') && name != "b.incomplete.tar");
         if finals != ["b.tar"] {
             return Some(format!("the backups are {finals:?}"));
         }
@@ -82,7 +94,8 @@ impl Run {
             (_, true) => {
                 new == "Backup failed for src: it was cut off" && fs::read(place.path("backups/b.tar")).unwrap() == had
             }
-            _ => new == "Backup done for src in backups/b.tar",
+            // What has its name had its run.
+            _ => new == "Backup done for src in backups/b.tar" && had == OLD.as_bytes(),
         };
         if !right {
             return Some(format!("after {runs:?} the next start says {new:?}"));
@@ -113,33 +126,32 @@ fn half(place: &Place) -> Option<String> {
     }
     match place.try_members("b.tar") {
         Ok(members) => {
-            let is_whole = members.get("src/f").map(Vec::len) == Some(BYTES);
-            let is_told =
-                place.log("service").iter().any(|line| line.starts_with("Error: not all of src is in its backup"));
-            (!(is_whole || is_told && members.contains_key("src/"))).then(|| format!("it has {:?}", members.keys()))
+            let is_whole = members.get("src/f").map(Vec::len) == Some(BYTES) && members.contains_key("src/");
+            (!is_whole).then(|| format!("it has {:?}", members.keys()))
         }
         Err(wrong) => Some(wrong),
     }
 }
 
-/// Runs once for each call of a backup with this fault there.
-fn sweep(fault: &str, judge: impl Fn(&Run) -> Option<String> + Sync) {
-    let clean = run("");
-    assert_eq!(clean.wrong().or_else(|| clean.is_clear()).or_else(|| clean.is_left()), None, "{}", clean.log);
+/// Runs once for each call of a backup that this process makes, with this fault there.
+fn sweep(process: &str, fault: &str, judge: impl Fn(&Run) -> Option<String> + Sync) {
+    let may_end = (process, fault) == ("main", "kill");
+    let clean = run(process, "");
+    assert_eq!(clean.wrong(false).or_else(|| clean.is_clear()).or_else(|| clean.is_left()), None, "{}", clean.log);
     let (next, met, wrongs) = (AtomicUsize::new(1), AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 loop {
                     let n = next.fetch_add(1, Ordering::Relaxed);
-                    let run = run(&format!("worker:{n}={fault}"));
+                    let run = run(process, &format!("{process}:{n}={fault}"));
                     let Some(call) = run.calls.get(n - 1) else { break };
                     met.fetch_add(1, Ordering::Relaxed);
-                    let wrong = judge(&run).or_else(|| run.wrong()).or_else(|| run.is_left());
+                    let wrong = judge(&run).or_else(|| run.wrong(may_end)).or_else(|| run.is_left());
                     if let Some(wrong) = wrong {
                         let logged = run.place.read("logs/backup_service.log");
                         let text =
-                            format!("{call} (worker:{n}={fault}): {wrong}; it says:\n{}\nlogs:\n{logged}", run.log);
+                            format!("{call} ({process}:{n}={fault}): {wrong}; it says:\n{}\nlogs:\n{logged}", run.log);
                         wrongs.lock().unwrap().push(text);
                     }
                 }
@@ -150,27 +162,64 @@ fn sweep(fault: &str, judge: impl Fn(&Run) -> Option<String> + Sync) {
     assert!(wrongs.is_empty(), "{} are wrong:\n{}", wrongs.len(), wrongs.join("\n"));
     let met = met.into_inner();
     assert!(met + 20 > clean.calls.len() && met > 50, "only {met} of {} calls", clean.calls.len());
-    println!("{fault} at each of {met} calls of a backup");
+    println!("{fault} at each of {met} calls of {process} at a backup");
 }
 
 #[test]
 fn a_kill_at_each_call_leaves_nothing_half() {
-    sweep("kill", |_| None);
+    sweep("worker", "kill", |_| None);
+}
+
+#[test]
+fn a_kill_at_each_call_of_the_service_leaves_nothing_half() {
+    sweep("main", "kill", |_| None);
 }
 
 #[test]
 fn no_room_at_any_call_is_told() {
-    sweep("ENOSPC", Run::is_clear);
+    sweep("worker", "ENOSPC", Run::is_clear);
 }
 
 #[test]
 fn an_error_at_any_call_is_told() {
-    sweep("EIO", Run::is_clear);
+    sweep("worker", "EIO", Run::is_clear);
 }
 
 #[test]
 fn a_short_count_at_any_call_is_made_good() {
-    sweep("short", Run::is_clear);
+    sweep("worker", "short", Run::is_clear);
+}
+
+/// The clock is set while the timer of the wall clock is armed: it looks again, and arms it again.
+#[test]
+fn a_clock_that_is_set_has_it_look_again() {
+    let (mut at, mut looks) = (0, 0);
+    // Which call that is differs by a few from run to run.
+    let hit = (0..10).any(|_| {
+        let place = Place::new();
+        place.write(SCHEDULES, "none\nsrc;14:00;c\n");
+        let log = place.scratch.path("points");
+        let fault = if at == 0 { String::new() } else { format!("main:{at}=ECANCELED") };
+        let daemon = place.service(&[("DOGWATCH_FAULT", fault.as_ref()), ("DOGWATCH_FAULT_LOG", log.as_os_str())]);
+        let calls = || {
+            let text = place.scratch.read("points");
+            let names =
+                text.lines().filter_map(|line| line.strip_prefix("main:")?.split(' ').nth(1).map(str::to_owned));
+            names.collect::<Vec<String>>()
+        };
+        wait_until("it is armed for 14:00, in about two hours", || {
+            place.armed(daemon.pid()).is_some_and(|left| left > 7_000)
+        });
+        let is_hit = at > 0 && calls().get(at - 1).is_some_and(|name| name == "timerfd_settime");
+        at = calls().iter().rposition(|name| name == "timerfd_settime").unwrap() + 1;
+        let told = || place.log("service").iter().filter(|line| line.starts_with("Error: malformed")).count();
+        is_hit
+            && comes_true(crate::PATIENCE, || {
+                looks = told();
+                looks == 2
+            })
+    });
+    assert!(hit, "{looks} looks");
 }
 
 /// A worker that is killed before it says when it wants to look again is not the last one.

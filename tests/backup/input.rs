@@ -4,13 +4,15 @@ use crate::common::{dogwatch, is_root, skip, wait_until};
 use crate::place::{Place, RUNS, SCHEDULES};
 use std::ffi::OsString;
 use std::fs;
+use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::mpsc::RecvTimeoutError;
 
 /// Lines that are no schedules, and a word of what is said about each.
-const BAD: [(&str, &str); 18] = [
+const BAD: [(&str, &str); 20] = [
     ("", "three fields"),
     ("test", "three fields"),
     ("test;12:00", "three fields"),
@@ -27,7 +29,9 @@ const BAD: [(&str, &str); 18] = [
     ("test;12:00;a/b", "/ in it"),
     ("test;12:00;.name", "begins with a dot"),
     ("test;12:00;..", "begins with a dot"),
+    ("test;12:00;b.incomplete", "ends in .incomplete"),
     ("test;12:00;name;more", "more is no key=value"),
+    ("test;12:00;name;kep=1", "did you mean keep?"),
     ("test;12:00;used", "used already"),
 ];
 
@@ -69,6 +73,20 @@ fn delete_refuses_what_is_no_index() {
     place.prints(&["delete", "2"], "");
     assert_eq!(place.log("manager").last().unwrap(), "Schedule deleted: b;13:00;b");
     place.prints(&["list"], "0: a;13:00;a\n");
+}
+
+/// A schedules file that is none, as far as the system is concerned.
+#[test]
+fn what_cannot_be_changed_is_told_and_logged() {
+    let place = Place::new();
+    fs::create_dir(place.path(SCHEDULES)).unwrap();
+    for words in [&["create", "src;12:00;b"][..], &["delete", "0"]] {
+        place.refuses(words, "Is a directory");
+        assert!(place.log("manager").last().unwrap().starts_with("Error: cannot read "), "{:?}", place.log("manager"));
+    }
+    for words in [&["list"][..], &["run", "all"], &["status"], &["next"]] {
+        place.refuses(words, "Is a directory");
+    }
 }
 
 /// What a hand has written wrongly is reported with its number, and stays where it is.
@@ -133,8 +151,10 @@ fn a_source_that_cannot_be_read_is_told_and_the_old_backup_stays() {
     assert_eq!(place.read(RUNS).matches(" done ").count(), 4);
 }
 
+/// Part of a source cannot be read: that is a failure. What can be is kept beside what was backed up whole before, of which
+/// nothing goes, until all of it is backed up again.
 #[test]
-fn a_file_that_cannot_be_read_is_told() {
+fn a_part_that_cannot_be_read_replaces_nothing() {
     if !is_root() {
         return skip("another user is one that root becomes");
     }
@@ -142,19 +162,67 @@ fn a_file_that_cannot_be_read_is_told() {
     place.write("src/secret", "text");
     place.write("src/open", "text");
     fs::set_permissions(place.path("src/secret"), fs::Permissions::from_mode(0o600)).unwrap();
-    place.write(SCHEDULES, "src;12:00;b\n");
-    for path in [place.scratch.path(""), place.dir(), place.path(SCHEDULES)] {
-        std::os::unix::fs::chown(&path, Some(54_321), Some(54_321)).unwrap();
+    place.write("backups/b.tar", "the old backup");
+    place.write("backups/k-20200101-120000.tar", "an older one");
+    place.write(SCHEDULES, "src;12:00;b\nsrc;12:00;k;keep=1\n");
+    let own = ["", "backups", "backups/b.tar", "backups/k-20200101-120000.tar", SCHEDULES].map(|name| place.path(name));
+    for path in own.iter().chain([&place.scratch.path("")]) {
+        std::os::unix::fs::chown(path, Some(54_321), Some(54_321)).unwrap();
     }
-    let manager = place.command(["service"]);
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid=54321", "--regid=54321", "--clear-groups"]).arg(manager.get_program());
-    command.args(manager.get_args()).envs(manager.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let daemon = place.scratch.spawn(&mut command);
-    wait_until("it has ended", || !place.log("service").is_empty());
-    let log = place.log("service").join("\n");
-    assert!(log.contains("src/secret: Permission denied"), "{log}\n{}", daemon.log());
+    let line = "exec setpriv --reuid=54321 --regid=54321 --clear-groups \"$@\"";
+    let daemon = place.scratch.spawn(&mut place.by_shell(line, &["service"]));
+    for name in ["b", "k"] {
+        place.await_log(&format!(
+            "Backup failed for src: cannot back up src: cannot archive src/secret: Permission denied; \
+             all that could be read is in backups/{name}.incomplete.tar"
+        ));
+        let found = place.members(&format!("{name}.incomplete.tar"));
+        assert_eq!(found.keys().collect::<Vec<_>>(), ["src/", "src/open"]);
+    }
     daemon.stop();
+    let names = ["b.incomplete.tar", "b.tar", "k-20200101-120000.tar", "k.incomplete.tar"];
+    assert_eq!(place.names("backups"), names);
+    assert_eq!(place.read("backups/b.tar"), "the old backup");
+    assert_eq!(place.read(RUNS).matches(" done ").count(), 2, "the date has had its run");
+    // Root may read it.
+    assert!(place.run(["run", "all"]).status.success());
+    let names = place.names("backups");
+    assert!(names.len() == 2 && names[0] == "b.tar" && names[1].starts_with("k-2"), "{names:?}");
+    assert!(!names[1].contains("k-20200101"));
+    for name in &names {
+        assert_eq!(place.members(name).get("src/secret").unwrap(), b"text");
+    }
+}
+
+/// What changes while it is read is in the backup as it was found, and told; or nobody could back up what is in use.
+#[test]
+fn a_file_that_changes_meanwhile_is_told() {
+    let place = Place::new();
+    place.write("src/log", vec![1; 8 << 20]);
+    place.write("backups/b.tar", "the old backup");
+    place.write(SCHEDULES, "src;12:00;b;level=9\n");
+    let path = place.path("src/log");
+    std::thread::scope(|scope| {
+        let (sender, ended) = std::sync::mpsc::channel::<()>();
+        scope.spawn(move || {
+            let mut file = fs::File::options().append(true).open(path).unwrap();
+            while ended
+                .recv_timeout(std::time::Duration::from_millis(1))
+                .is_err_and(|wrong| wrong == RecvTimeoutError::Timeout)
+            {
+                file.write_all(b"line\n").unwrap();
+            }
+        });
+        let daemon = place.service(&[]);
+        place.await_words(
+            "Error: not all of src is in its backup as it was: cannot archive all of src/log: it became longer",
+        );
+        drop(sender);
+        daemon.stop();
+    });
+    assert_eq!(place.log("service")[0], "Backup done for src in backups/b.tar");
+    assert_eq!(place.names("backups"), ["b.tar"]);
+    assert!(place.members("b.tar").get("src/log").unwrap().len() >= 8 << 20);
 }
 
 /// The disk is full: that is told as well as can be, the old backup stands, and once there is room the next run is good.
@@ -196,6 +264,12 @@ fn a_full_disk_is_told_and_nothing_is_lost() {
     fs::rename(inside.join(SCHEDULES), inside.join("away")).unwrap();
     fs::rename(inside.join("away"), inside.join(SCHEDULES)).unwrap();
     wait_until("it is told", || daemon.log().matches("No space left on device").count() > before);
+    // Nor does another schedule, which takes none of those away that are there.
+    let schedules = read(SCHEDULES);
+    let output = dogwatch().args(["backup", "create", "x;13:00;x", "-C"]).arg(&inside).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && errors.contains("No space left on device"), "{errors}");
+    assert_eq!(read(SCHEDULES), schedules);
     assert_eq!(read("backups/b.tar"), "old\n");
     for ballast in ["more", "ballast"] {
         fs::remove_file(inside.join(ballast)).unwrap();

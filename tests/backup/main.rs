@@ -1,10 +1,13 @@
 //! `dogwatch backup`: the manager's commands and the service, as the backup manager's document says.
 
+mod clock;
 #[path = "../common/mod.rs"]
 mod common;
+mod dry;
 #[cfg(feature = "fault")]
 mod fault;
 mod input;
+mod outlook;
 mod place;
 mod service;
 
@@ -13,7 +16,8 @@ use place::{PID_FILE, Place, SCHEDULES};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::Read;
-use std::process::{Command, Stdio};
+use std::os::unix::fs::MetadataExt;
+use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -146,12 +150,13 @@ fn a_killed_service_blocks_nothing() {
     place.prints(&["stop"], "");
 }
 
-/// Whoever reads what `start` prints comes to its end at once, and no terminal is left.
+/// Whoever reads what `start` prints comes to its end at once; no descriptor and no terminal is left, and the service is a
+/// program that is seen as one.
 #[test]
-fn the_service_keeps_no_descriptor_of_start() {
+fn the_service_keeps_nothing_of_start() {
     let place = Place::new();
     let (mut reader, writer) = std::io::pipe().unwrap();
-    let mut command = place.command(["start"]);
+    let mut command = place.by_shell("exec \"$@\" 8>&1 9</etc/passwd", &["start"]);
     command.stdout(writer.try_clone().unwrap()).stderr(writer);
     let status = command.status().unwrap();
     drop(command);
@@ -164,11 +169,52 @@ fn the_service_keeps_no_descriptor_of_start() {
     });
     let text = ended.recv_timeout(PATIENCE);
     let pid = place.pid().unwrap();
-    let session = rustix::process::getsid(Pid::from_raw(pid)).unwrap();
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let words = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
+    let open = || {
+        let found = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().map(|entry| entry.unwrap());
+        let mut found: Vec<(i32, String)> = found
+            .map(|fd| (fd.file_name().to_str().unwrap().parse().unwrap(), fs::read_link(fd.path()).unwrap_or_default()))
+            .map(|(number, path)| (number, path.to_string_lossy().into_owned()))
+            .collect();
+        found.sort();
+        found
+    };
+    // It closes the pipe by which it has told that it serves.
+    let has_pipe = || open().iter().any(|(_, path)| path.starts_with("pipe:"));
+    let keeps_pipe = !comes_true(PATIENCE, || !has_pipe());
+    let open = open();
     place.prints(&["stop"], "");
     thread.join().unwrap();
     assert_eq!(text.as_deref(), Ok(""));
-    assert_eq!(session.as_raw_nonzero().get(), pid);
+    let null = [0, 1, 2].map(|number| (number, "/dev/null".to_owned()));
+    assert_eq!(open[..3], null);
+    assert!(!keeps_pipe && !open.iter().any(|(_, path)| path.contains("passwd")), "{open:?}");
+    // pid (name) state parent group session terminal
+    let (name, rest) = stat.split_once('(').unwrap().1.split_once(") ").unwrap();
+    let rest: Vec<&str> = rest.split(' ').collect();
+    assert_eq!((name, &rest[2..5]), ("dogwatch", &[pid.to_string().as_str(), pid.to_string().as_str(), "0"][..]));
+    let words: Vec<&str> = words.split('\0').collect();
+    assert!(words[0].ends_with("/dogwatch") && words[1..3] == ["backup", "service"], "{words:?}");
+    assert!(words.contains(&place.dir().to_str().unwrap()), "{words:?}");
+}
+
+#[test]
+fn of_many_starts_at_once_one_wins() {
+    let place = Place::new();
+    let outputs: Vec<Output> = std::thread::scope(|scope| {
+        let starts: Vec<_> = (0..6).map(|_| scope.spawn(|| place.run(["start"]))).collect();
+        starts.into_iter().map(|start| start.join().unwrap()).collect()
+    });
+    let pid = place.pid().unwrap();
+    let (won, lost): (Vec<&Output>, Vec<&Output>) = outputs.iter().partition(|output| output.status.success());
+    assert_eq!(won.len(), 1);
+    for output in lost {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(errors.contains(&format!("backup_service already running (pid {pid}, since ")), "{errors}");
+    }
+    assert_eq!(place.log("manager").iter().filter(|line| *line == "backup_service started").count(), 1);
+    place.prints(&["stop"], "");
 }
 
 /// What is due is done before `stop` returns; what is missing holds nothing up.
@@ -239,46 +285,79 @@ fn several_processes_change_the_schedules_and_none_is_lost() {
     assert_eq!(place.names("."), ["backup_schedules.txt", "logs"]);
 }
 
-/// `-9` of the service or of its worker at any moment.
+/// `-9` of the service, of its worker and of who changes the schedules, at any moment. (`make soak` does it more often.)
 #[test]
 fn kills_at_any_moment_leave_nothing_half() {
-    let rounds = if std::env::var_os("CI").is_some() { 20 } else { 6 };
+    let usual = if std::env::var_os("CI").is_some() { 20 } else { 6 };
+    let rounds = std::env::var("DOGWATCH_KILLS").map_or(usual, |rounds| rounds.parse().unwrap());
     let mut random = fastrand::Rng::new();
-    let place = Place::new();
+    let mut place = Place::new();
     let data: Vec<u8> = (0..4 << 20).map(|_| random.u8(..)).collect();
     place.write("src/f", &data);
-    place.write(SCHEDULES, "src;12:00;b\n");
-    let mut done = 0;
+    let mut schedules = "src;12:00;b\n".to_owned();
+    place.write(SCHEDULES, &schedules);
+    let done_in =
+        |place: &Place| place.log("service").iter().filter(|line| line.starts_with("Backup done for ")).count();
+    let (mut kills, mut cut, mut made) = ([0; 3], 0, 0);
     for round in 0..rounds {
-        // Each time it is the first run of the date.
+        // Each time it is the first run of the date, and its minute lasts.
+        place.set(12 * 3600);
         let _ = fs::remove_file(place.path(place::RUNS));
+        let before = done_in(&place);
+        let found =
+            || fs::metadata(place.path("backups/b.tar")).ok().map(|found| (found.ino(), found.modified().unwrap()));
+        let old = found();
         let mut daemon = place.service(&[]);
-        let pause = Duration::from_millis(random.u64(0..400));
-        comes_true(pause, || false);
+        let new = format!("src;13:00;n{round}");
+        let mut create = place.command(["create", &new]).spawn().unwrap();
+        comes_true(Duration::from_millis(random.u64(0..20)), || false);
+        if random.bool() {
+            create.kill().unwrap();
+            kills[0] += 1;
+        }
+        let is_added = create.wait().unwrap().success();
+        comes_true(Duration::from_millis(random.u64(0..600)), || false);
         let children = format!("/proc/{0}/task/{0}/children", daemon.pid());
         let worker = fs::read_to_string(children).unwrap_or_default();
         let worker = worker.split_whitespace().next().and_then(|pid| Pid::from_raw(pid.parse().unwrap()));
         if let Some(worker) = worker.filter(|_| random.bool()) {
             let _ = kill_process(worker, Signal::KILL);
+            kills[1] += 1;
         }
         daemon.signal(Signal::KILL);
+        kills[2] += 1;
         daemon.wait();
         if let Some(worker) = worker {
             wait_until("the worker is gone too", || is_gone(worker.as_raw_nonzero().get()));
         }
+        // No line is lost, and the new one is whole or not there.
+        let added = format!("{schedules}{new}\n");
+        let text = place.read(SCHEDULES);
+        assert!(text == added || text == schedules && !is_added, "round {round}: {text:?}");
+        schedules = text;
         if place.path("backups/b.tar").exists() {
             assert_eq!(place.members("b.tar").get("src/f").unwrap(), &data, "round {round}");
-            done += 1;
         }
-        assert_eq!(place.read(SCHEDULES), "src;12:00;b\n");
         assert!(!place.log("service").iter().any(|line| line.contains('\0')));
+        // One service at a time; and the date has no second run.
+        let runs = place.read(place::RUNS);
+        let (was_begun, was_done) = (runs.contains("n src;12:00;b"), runs.contains(" done src;12:00;b"));
+        assert!(was_begun || was_done || found() == old, "round {round}: what has its name had its run: {runs}");
+        let told = done_in(&place);
+        place.prints(&["start"], "");
+        place.refuses(&["start"], "backup_service already running (pid ");
+        place.prints(&["stop"], "");
+        assert_eq!(done_in(&place) - told, usize::from(!was_begun && !was_done), "round {round}: {runs}");
+        assert!(done_in(&place) - before <= 1);
+        (cut, made) = (cut + usize::from(was_begun), made + usize::from(was_done));
     }
+    place.set(12 * 3600);
     let _ = fs::remove_file(place.path(place::RUNS));
     place.prints(&["start"], "");
     place.prints(&["stop"], "");
     assert_eq!(place.names("backups"), ["b.tar"]);
     assert_eq!(place.members("b.tar").get("src/f").unwrap(), &data);
-    println!("{rounds} kills, after {done} of them there was a backup");
+    println!("{rounds} rounds, killed (create, worker, service): {kills:?}; {cut} backups were cut off, {made} made");
 }
 
 /// A wrong command line is no failure of a backup.

@@ -16,7 +16,7 @@ pub const SCHEDULES: &str = "backup_schedules.txt";
 
 pub struct Place {
     pub scratch: Scratch,
-    zone: String,
+    pub zone: String,
 }
 
 impl Place {
@@ -27,15 +27,14 @@ impl Place {
 
     /// One in which it is so many seconds past midnight.
     pub fn at(seconds: i64) -> Place {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        // West of Greenwich is positive in TZ.
-        let west = (i64::try_from(now).unwrap() - seconds).rem_euclid(DAY);
-        let west = if west > DAY / 2 { west - DAY } else { west };
-        let (sign, size) = (if west < 0 { "-" } else { "" }, west.abs());
-        let zone = format!("TST{sign}{:02}:{:02}:{:02}", size / 3600, size / 60 % 60, size % 60);
-        let place = Place { scratch: Scratch::new(), zone };
+        let place = Place { scratch: Scratch::new(), zone: zone_at(seconds) };
         fs::create_dir(place.dir()).unwrap();
         place
+    }
+
+    /// From now on it is so many seconds past midnight.
+    pub fn set(&mut self, seconds: i64) {
+        self.zone = zone_at(seconds);
     }
 
     pub fn dir(&self) -> PathBuf {
@@ -60,6 +59,21 @@ impl Place {
         let mut command = dogwatch();
         command.arg("backup").arg("-C").arg(self.dir()).args(words).env("TZ", &self.zone).stdin(Stdio::null());
         command
+    }
+
+    /// The same, started by a line of shell in which `"$@"` stands for it.
+    pub fn by_shell(&self, line: &str, words: &[&str]) -> Command {
+        let inner = self.command(words);
+        let mut command = Command::new("sh");
+        command.args(["-c", line, "sh"]).arg(inner.get_program()).args(inner.get_args()).stdin(Stdio::null());
+        command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command
+    }
+
+    /// The local date, so many days from today.
+    pub fn date(&self, days: i32) -> String {
+        let output = Command::new("date").args(["+%F", "-d", &format!("{days} days")]).env("TZ", &self.zone).output();
+        String::from_utf8(output.unwrap().stdout).unwrap().trim().to_owned()
     }
 
     pub fn run(&self, words: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Output {
@@ -126,6 +140,15 @@ impl Place {
         self.read(PID_FILE).trim().parse().ok()
     }
 
+    /// In how many seconds a process's timer of the wall clock (0) fires, if it has one; 0 if it is not armed.
+    pub fn armed(&self, pid: u32) -> Option<u64> {
+        let infos = fs::read_dir(format!("/proc/{pid}/fdinfo")).into_iter().flatten().flatten();
+        let mut infos = infos.filter_map(|info| fs::read_to_string(info.path()).ok());
+        let timer = infos.find(|info| info.contains("clockid: 0\n"))?;
+        let left = timer.lines().find_map(|line| line.strip_prefix("it_value: ("))?;
+        left.split(',').next()?.parse().ok()
+    }
+
     /// Names in a directory, sorted.
     pub fn names(&self, dir: &str) -> Vec<String> {
         let entries = fs::read_dir(self.path(dir)).into_iter().flatten();
@@ -150,6 +173,15 @@ impl Place {
         let names = String::from_utf8(tar(&["-t"])?).unwrap();
         names.lines().map(|name| Ok((name.to_owned(), tar(&["-x", "-O", name])?))).collect()
     }
+}
+
+fn zone_at(seconds: i64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    // West of Greenwich is positive in TZ.
+    let west = (i64::try_from(now).unwrap() - seconds).rem_euclid(DAY);
+    let west = if west > DAY / 2 { west - DAY } else { west };
+    let (sign, size) = (if west < 0 { "-" } else { "" }, west.abs());
+    format!("TST{sign}{:02}:{:02}:{:02}", size / 3600, size / 60 % 60, size % 60)
 }
 
 impl Drop for Place {

@@ -88,3 +88,6 @@ fn ago(seconds: i64) -> Millis {
     let unit = [86_400, 3_600, 60].into_iter().find(|unit| seconds >= unit * 2).unwrap_or(1);
     Millis(seconds / unit * unit * 1_000)
 }
+
+#[cfg(test)]
+mod tests;

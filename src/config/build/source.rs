@@ -11,6 +11,7 @@ use crate::jobs::archive::USUAL_LEVEL;
 use crate::jobs::{Call, Work};
 use crate::parts::diag::Diagnostic;
 use crate::parts::pattern::Pattern;
+use crate::parts::zone::here;
 use crate::sources::backup;
 use crate::sources::collect::{self, Settings};
 use crate::sys::inotify::Mask;
@@ -71,7 +72,7 @@ pub(super) fn backup(section: &Section, surroundings: &Surroundings<'_>, complai
     let schedules = [&dir[..], b"/", backup::SCHEDULES].concat();
     let call = Call { kind: backup::KIND, value: dir.clone(), root: dir };
     let scheduler = scheduler((own_name(section), backup::KIND.to_owned()), rules, call);
-    let paths = vec![schedules, ZONES.to_vec()];
+    let paths = [schedules, ZONES.to_vec()].into_iter().chain(here::file().and_then(|path| straight(&path))).collect();
     Source { scheduler, paths, exclude: Pattern::new(NO_ZONE).into_iter().collect(), events: &CHANGES, existing: false }
 }
 
@@ -91,13 +92,19 @@ fn scheduler((name, logname): (String, String), rules: task::Scheduler, call: Ca
 
 /// A path without repeated or trailing slashes.
 fn plain(key: &str, path: &[u8], reader: &mut Reader<'_>) -> Option<Vec<u8>> {
-    let parts: Vec<&[u8]> = path.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).collect();
-    if parts.iter().any(|part| matches!(*part, b"." | b"..")) {
+    let straight = straight(path);
+    if straight.is_none() {
         let span = reader.entry(key)?.value_span.clone();
         reader.complain(Diagnostic::error(span, "this path has no . and .. in it"));
-        return None;
     }
-    Some([b"/", &parts.join(&b'/')[..]].concat())
+    straight
+}
+
+/// The same of one without `.` and `..`; no other.
+fn straight(path: &[u8]) -> Option<Vec<u8>> {
+    let parts: Vec<&[u8]> = path.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).collect();
+    let is_straight = !parts.iter().any(|part| matches!(*part, b"." | b".."));
+    is_straight.then(|| [b"/", &parts.join(&b'/')[..]].concat())
 }
 
 /// No section has a name with a space in it.

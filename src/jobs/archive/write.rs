@@ -76,6 +76,8 @@ pub struct Written {
     pub members: u64,
     /// How many bytes it has, uncompressed.
     pub bytes: u64,
+    /// The first of what is there, and could not be read. What changed meanwhile is none.
+    pub unread: Option<Failure>,
 }
 
 /// An archive that is on disk and was read back, but has not got its name yet. If it is dropped, it is gone.
@@ -86,7 +88,12 @@ pub struct Prepared<'t> {
     pub written: Written,
 }
 
-impl Prepared<'_> {
+impl<'t> Prepared<'t> {
+    /// Gives it another name than it was begun for, in the same directory.
+    pub fn call(&mut self, name: &'t [u8]) {
+        self.draft.call(name);
+    }
+
     /// Gives it its name; after an error, what had the name before stands.
     pub fn publish(self) -> Result<Written, Failure> {
         self.draft.finish_over(self.over)?;
@@ -104,9 +111,8 @@ pub fn prepare<'s, 't>(
     let (draft, own) = output::begin(target, options.over)?;
     let own = [own, options.left_out.clone()].concat();
     let output = Output::new(&draft, target, options.level);
-    let (kept, sums, is_public) = write_members(sources, output, own, options, report)?;
+    let (written, sums, is_public) = write_members(sources, output, own, options, report)?;
     output::read_back(&draft, target, sums, options.mode.unwrap_or(if is_public { 0o644 } else { 0o600 }))?;
-    let written = Written { kept, members: sums.members, bytes: sums.bytes };
     Ok(Prepared { draft, over: options.over, written })
 }
 
@@ -126,23 +132,34 @@ fn write_members<'s>(
     own: Vec<Id>,
     options: &Options,
     report: &mut Report,
-) -> Result<(Vec<Kept>, Sums, bool), Failure> {
-    let kept = Kept { version: None, is_safe: true };
-    let (buffer, named, counting) = (vec![0; BUFFER], HashMap::new(), report.is_watched());
-    let (done, total, is_public) = (0, 0, true);
-    let mut writer = Writer { output, options, own, report, buffer, named, kept, is_public, done, total, counting };
-    for source in sources.clone().filter(|_| counting) {
-        writer.source(&source)?;
+) -> Result<(Written, Sums, bool), Failure> {
+    let nothing = Kept { version: None, is_safe: true };
+    let mut writer = Writer {
+        output,
+        options,
+        own,
+        buffer: vec![0; BUFFER],
+        named: HashMap::new(),
+        kept: nothing,
+        unread: None,
+        is_public: true,
+        done: 0,
+        total: 0,
+        counting: report.is_watched(),
+        report,
+    };
+    if writer.counting {
+        sources.clone().try_for_each(|source| writer.source(&source))?;
     }
     writer.counting = false;
-    let nothing = kept;
     let mut kept = Vec::new();
     for source in sources {
         writer.kept = nothing;
         writer.source(&source)?;
         kept.push(writer.kept);
     }
-    Ok((kept, writer.output.end()?, writer.is_public))
+    let (sums, is_public) = (writer.output.end()?, writer.is_public);
+    Ok((Written { kept, members: sums.members, bytes: sums.bytes, unread: writer.unread }, sums, is_public))
 }
 
 struct Writer<'w, 'r> {
@@ -156,6 +173,7 @@ struct Writer<'w, 'r> {
     named: HashMap<Id, (Vec<u8>, Stat, u64)>,
     /// Of the present source.
     kept: Kept,
+    unread: Option<Failure>,
     /// Whether everybody may read all that is archived so far.
     is_public: bool,
     /// How many bytes of files are archived, and how many there are, as far as anybody asks.
@@ -173,7 +191,7 @@ impl Writer<'_, '_> {
                 Step::Leave { .. } => return Ok(Next::On),
                 Step::Failed { .. } if self.counting => return Ok(Next::On),
                 Step::Failed { place, errno } => {
-                    self.miss(&Failure::on_path("look at", place.path, errno));
+                    self.miss(&Failure::on_path("look at", place.path, errno), *place);
                     return Ok(Next::On);
                 }
             };
@@ -198,8 +216,16 @@ impl Writer<'_, '_> {
         })
     }
 
-    /// Something that should be in the archive, and is not, or not as it is.
-    fn miss(&mut self, failure: &Failure) {
+    /// Something that is not in the archive; if it is gone, it need not be.
+    fn miss(&mut self, failure: &Failure, place: Place<'_>) {
+        if !matches!(fs::stat(place.parent, place.name()), Err(Errno::ENOENT)) {
+            self.unread.get_or_insert_with(|| failure.clone());
+        }
+        self.doubt(failure);
+    }
+
+    /// Something that is not in the archive as it is.
+    fn doubt(&mut self, failure: &Failure) {
         self.kept.is_safe = false;
         self.report.log(Level::Warning, &failure.to_string());
     }
@@ -229,7 +255,7 @@ impl Writer<'_, '_> {
                 self.tell_unread(&meta, place);
                 self.begin(&member([name, b"/"].concat(), What::Directory, meta), place)?;
             }
-            Some(Err(failure)) => self.miss(&failure),
+            Some(Err(failure)) => self.miss(&failure, place),
         }
         if let Some(tag) = self.options.skip_caches.then(|| cache_tag(dir)).flatten() {
             let path = [place.path, b"/", CACHE_TAG].concat();
@@ -253,7 +279,7 @@ impl Writer<'_, '_> {
         let (file, meta, what) = match open(place, stat) {
             Ok(opened) => opened,
             Err(failure) => {
-                self.miss(&failure);
+                self.miss(&failure, place);
                 return Ok(None);
             }
         };
@@ -290,7 +316,8 @@ impl Writer<'_, '_> {
         match member.headers() {
             Some(headers) => self.output.begin(&headers).map(|()| true),
             None => {
-                self.miss(&fail(place, "its name or its extended attributes are too large for an archive"));
+                let too_large = "its name or its extended attributes are too large for an archive";
+                self.miss(&fail(place, too_large), place);
                 Ok(false)
             }
         }
@@ -305,14 +332,17 @@ impl Writer<'_, '_> {
         self.done += stat.size;
         let why = match (read, fs::stat(file, b"")) {
             (Ok(()), Ok(after)) if is_same(stat, &after) => return Ok(true),
-            (Err(errno), _) | (Ok(()), Err(errno)) => errno.to_string(),
+            (Err(errno), _) | (Ok(()), Err(errno)) => {
+                self.miss(&Failure::on_path("archive all of", place.path, errno), place);
+                return Ok(false);
+            }
             (Ok(()), Ok(after)) => match after.size.cmp(&stat.size) {
-                Ordering::Less => "it became shorter meanwhile; zeros stand for the rest".to_owned(),
-                Ordering::Equal => "it changed meanwhile".to_owned(),
-                Ordering::Greater => "it became longer meanwhile; the rest is left out".to_owned(),
+                Ordering::Less => "it became shorter meanwhile; zeros stand for the rest",
+                Ordering::Equal => "it changed meanwhile",
+                Ordering::Greater => "it became longer meanwhile; the rest is left out",
             },
         };
-        self.miss(&Failure::on_path("archive all of", place.path, why));
+        self.doubt(&Failure::on_path("archive all of", place.path, why));
         Ok(false)
     }
 

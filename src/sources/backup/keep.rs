@@ -3,7 +3,10 @@
 use crate::engine::due::{Date, TOO_FAR_AHEAD, digits};
 use std::cmp::Reverse;
 
-const SUFFIX: &[u8] = b".tar";
+/// The end of a backup's name.
+pub const SUFFIX: &[u8] = b".tar";
+/// Before that, if what should be in it could not all be read. It is kept beside the last one that is whole.
+pub const INCOMPLETE: &[u8] = b".incomplete";
 
 /// The local date and time in a backup's name, in seconds since 1970-01-01 00:00.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

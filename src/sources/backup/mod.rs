@@ -1,5 +1,6 @@
 //! Backups: what the schedules say, which are due, and making them.
 
+pub mod agenda;
 pub mod book;
 pub mod keep;
 pub mod runs;

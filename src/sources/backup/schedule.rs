@@ -2,14 +2,14 @@
 //!
 //! People edit it by hand, so a line stays as it was written, and a bad one keeps no other from being read.
 
-use super::keep::{Keep, Stamp};
+use super::keep::{INCOMPLETE, Keep, Stamp};
 use crate::engine::due::{Days, Key, Plan, Time};
 use crate::jobs::archive::USUAL_LEVEL;
 use crate::parts::duration::{self, Millis};
 use crate::parts::glob::Glob;
 use crate::parts::text::{Escaped, nearest};
 
-const FORM: &str = "a schedule is path;hh:mm;name[;key=value…]";
+const FORM: &str = "a schedule is path;hh:mm;name[;key=value...]";
 /// What may stand several times.
 const EXCLUDE: &str = "exclude";
 const KEYS: [&str; 8] = ["keep", "keep-weekly", "keep-monthly", EXCLUDE, "days", "level", "one-file-system", "catchup"];
@@ -107,7 +107,7 @@ impl Schedule {
 
 fn time_of(field: &[u8]) -> Result<Time, String> {
     let time = std::str::from_utf8(field).ok().and_then(Time::parse);
-    time.ok_or_else(|| format!("{} is no time from 00:00 to 23:59", Escaped(field)))
+    time.ok_or_else(|| format!("{} is no time hh:mm, from 00:00 to 23:59", Escaped(field)))
 }
 
 fn name_of(field: &[u8]) -> Result<Vec<u8>, String> {
@@ -118,6 +118,8 @@ fn name_of(field: &[u8]) -> Result<Vec<u8>, String> {
         "begins with a dot: it would be hidden"
     } else if field.iter().any(u8::is_ascii_control) {
         "has a control character in it"
+    } else if field.ends_with(INCOMPLETE) {
+        "ends in .incomplete: it would be taken for what there is of another schedule's backup"
     } else if ends_in_date.and_then(Stamp::parse).is_some() {
         "ends in a date: it would be taken for an older backup of another schedule"
     } else {

@@ -1,10 +1,11 @@
 //! Making backups, in a worker: one at each call, the one that is due first; then it is told when the next is.
 
+use super::agenda::Agenda;
 use super::book::{self, Book, Who};
-use super::keep::Stamp;
+use super::keep::{INCOMPLETE, SUFFIX, Stamp};
 use super::runs::Runs;
 use super::schedule::{Listing, Schedule};
-use crate::engine::due::{Date, Finding, Look, Plan, Record};
+use crate::engine::due::{Date, Record};
 use crate::jobs::archive::write::{self, Options, Source};
 use crate::parts::diag::Failure;
 use crate::parts::duration::Millis;
@@ -12,13 +13,12 @@ use crate::parts::log::Level;
 use crate::parts::publish::{Over, Target};
 use crate::parts::worker::Report;
 use crate::parts::zone::{Zone, here};
-use crate::sources::AFTER_FAILURE;
 use crate::sys::fs::{self, Kind, Open};
-use crate::sys::{change, clock};
+use crate::sys::{Fd, change, clock};
 use std::os::fd::AsFd;
 
-/// Whoever was busy and looks again within so many seconds has gone on without a break.
-const MINUTE: i64 = 60;
+/// Whoever could not look looks again after so many seconds.
+const AFTER_FAILURE: i64 = 10;
 
 /// Looks what is to be done; `value` is a date, a NUL and the backup directory. The answer is the path of the backup that was
 /// made, if there was one.
@@ -28,84 +28,25 @@ pub fn run(value: &[u8], report: &mut Report) -> Result<Option<Vec<u8>>, String>
         .and_then(|book| look(&book, report).inspect_err(|failure| tell(&book, report, &format!("Error: {failure}"))));
     if looked.is_err() {
         // Not as a task that goes on, which the service's end would wait for.
-        report.at(clock::wall_now().saturating_add_unsigned(AFTER_FAILURE.0 / 1_000));
+        report.at(clock::wall_now().saturating_add(AFTER_FAILURE));
     }
     looked.and_then(|made| made).map_err(|failure| failure.to_string())
 }
 
 /// The error is one of the look itself; within, what has become of the backup that it found to be due.
 fn look(book: &Book, report: &mut Report) -> Result<Result<Option<Vec<u8>>, Failure>, Failure> {
-    let zone = here::zone();
-    let mut listing = Listing::read(&book.schedules()?);
-    let mut runs = book.runs()?;
-    let now = clock::wall_now();
-    // Since when backups are made, one after the other: what has become due meanwhile has not been missed.
-    let busy = runs.busy.filter(|(_, until)| (0..MINUTE).contains(&now.saturating_sub(*until))).map(|(since, _)| since);
-    let waited = busy.map_or(0, |since| now.saturating_sub(since).saturating_add(MINUTE).unsigned_abs() * 1_000);
-    for plan in listing.good.iter_mut().map(|(_, schedule)| &mut schedule.plan) {
-        let own = if runs.known.contains(&plan.key) { plan.catchup.0 } else { 0 };
-        plan.catchup = Millis(own.max(waited));
-    }
-    let plans: Vec<&Plan> = listing.good.iter().map(|(_, schedule)| &schedule.plan).collect();
-    if busy.is_none() {
-        for (index, wrong) in &listing.bad {
-            tell(book, report, &format!("Error: malformed schedule at index {index}: {wrong}"));
-        }
-    }
-    // What was in its minute when that began has not been missed either.
-    let began = busy.map_or(now, |since| since.saturating_sub(MINUTE));
-    let last = runs.last.unwrap_or(now).min(began);
-    let look = Look { now, last, zone: &zone, starting: true };
-    let mut to_run = Vec::new();
-    let mut gone = Vec::new();
-    for finding in look.findings(&plans, &runs.records) {
-        match finding {
-            Finding::Failed(at) => {
-                if let Some(record) = runs.records.get_mut(at) {
-                    record.finished = true;
-                    let source = book::line(&record.key.path);
-                    tell(book, report, &format!("Backup failed for {source}: it was cut off"));
-                }
-            }
-            Finding::Ahead(at) => {
-                gone.push(at);
-                let source = runs.records.get(at).map(|record| book::line(&record.key.path)).unwrap_or_default();
-                let text = format!("Error: the clock was wrong: a run for {source} is dated ahead, and forgotten");
-                tell(book, report, &text);
-            }
-            Finding::Old(at) => gone.push(at),
-            Finding::Run(at, date) => to_run.push((at, date)),
-            Finding::Missed(at, date) => {
-                // It is told once, and what is new has missed nothing.
-                let missed = plans.get(at).filter(|plan| busy.is_none() && runs.known.contains(&plan.key));
-                let source = missed.map(|plan| book::line(&plan.key.path));
-                source.iter().for_each(|s| tell(book, report, &format!("Error: backup missed for {s} on {date}")));
-            }
-        }
-    }
-    let mut at = 0;
-    runs.records.retain(|_| {
-        at += 1;
-        !gone.contains(&(at - 1))
-    });
-    // All of them have begun, as far as the next look is concerned, only when they have.
-    if to_run.len() < 2 {
-        runs.last = Some(now);
-        runs.known = plans.iter().map(|plan| plan.key.clone()).collect();
-    }
-    runs.busy = None;
-    let first = to_run.first().and_then(|(at, date)| Some((&listing.good.get(*at)?.1, *date)));
+    let (zone, listing, mut runs) = (here::zone(), Listing::read(&book.schedules()?), book.runs()?);
+    let agenda = Agenda::new(clock::wall_now(), &zone, &listing, &mut runs);
+    agenda.told.iter().for_each(|text| tell(book, report, text));
+    let first = agenda.to_run.first().and_then(|(at, date)| Some((&listing.good.get(*at)?.1, *date)));
     let made = match first {
-        Some((schedule, date)) => {
-            one(book, (schedule, date), (&mut runs, &zone), busy.unwrap_or(now), report)?.map(Some)
-        }
+        Some((schedule, date)) => one(book, (schedule, date), (&mut runs, &zone), agenda.since, report)?.map(Some),
         None => book.keep_runs(&runs).map(|()| Ok(None))?,
     };
-    if to_run.len() > 1 {
+    if agenda.to_run.len() > 1 {
         report.again(Millis(0));
     }
-    let next = plans.iter().filter_map(|plan| plan.next_due(&zone, now)).map(|(_, due)| due).min();
-    next.into_iter().for_each(|due| report.at(due));
+    agenda.next.into_iter().for_each(|due| report.at(due));
     Ok(made)
 }
 
@@ -159,18 +100,50 @@ pub fn make(book: &Book, schedule: &Schedule, zone: &Zone, report: &mut Report) 
     Ok(book.path_of(&Book::shown(&name)))
 }
 
+/// What [`make`] would do now, in lines. Nothing is changed.
+pub fn rehearse(book: &Book, schedule: &Schedule, zone: &Zone) -> Result<String, Failure> {
+    let Spot { called, .. } = Spot::find(book, schedule, zone)?;
+    let shown = |name: &[u8]| book::line(&Book::shown(name));
+    let mut text = format!("would back up {} in {}\n", book::line(&schedule.plan.key.path), shown(&called));
+    for name in superfluous(book, schedule, &called)? {
+        text += &format!("would remove {}\n", shown(&name));
+    }
+    Ok(text)
+}
+
+/// Where a schedule's source is, and how its backup is to be called.
+struct Spot {
+    parent: Fd,
+    name: Vec<u8>,
+    /// Its name in the archive.
+    member: Vec<u8>,
+    called: Vec<u8>,
+}
+
+impl Spot {
+    fn find(book: &Book, schedule: &Schedule, zone: &Zone) -> Result<Spot, Failure> {
+        let key = &schedule.plan.key;
+        let (above, name, member) = place_of(&key.path);
+        let parent = fs::open(book.dir.as_fd(), &above, Open::Directory).map_err(|errno| failed(schedule, errno))?;
+        let found = fs::stat(parent.as_fd(), &name).map_err(|errno| failed(schedule, errno))?;
+        if found.kind == Kind::Symlink {
+            return Err(failed(schedule, "it is a symbolic link: name what it leads to"));
+        }
+        let date = if schedule.keep.is_dated() { zone.civil(clock::wall_now()).compact() } else { String::new() };
+        let dash: &[u8] = if date.is_empty() { b"" } else { b"-" };
+        Ok(Spot { parent, name, member, called: [&key.name, dash, date.as_bytes(), SUFFIX].concat() })
+    }
+}
+
+fn failed(schedule: &Schedule, reason: impl std::fmt::Display) -> Failure {
+    Failure::on_path("back up", &schedule.plan.key.path, reason)
+}
+
 /// The answer is the backup's name, and whether all is in it as it was.
 fn archive(book: &Book, schedule: &Schedule, zone: &Zone, report: &mut Report) -> Result<(Vec<u8>, bool), Failure> {
-    let key = &schedule.plan.key;
-    let fail = |reason: &dyn std::fmt::Display| Failure::on_path("back up", &key.path, reason);
-    let (above, name, member) = place_of(&key.path);
-    let parent = fs::open(book.dir.as_fd(), &above, Open::Directory).map_err(|errno| fail(&errno))?;
-    let found = fs::stat(parent.as_fd(), &name).map_err(|errno| fail(&errno))?;
-    if found.kind == Kind::Symlink {
-        return Err(fail(&"it is a symbolic link: name what it leads to"));
-    }
+    let Spot { parent, name, member, called } = Spot::find(book, schedule, zone)?;
     let backups = book.backups()?;
-    let dir = fs::stat(backups.as_fd(), b"").map_err(|errno| fail(&errno))?;
+    let dir = fs::stat(backups.as_fd(), b"").map_err(|errno| failed(schedule, errno))?;
     let options = Options {
         excludes: schedule.excludes.clone(),
         one_file_system: schedule.one_file_system,
@@ -180,22 +153,25 @@ fn archive(book: &Book, schedule: &Schedule, zone: &Zone, report: &mut Report) -
         mode: Some(0o600),
         over: Over::File,
     };
-    let stamp =
-        if schedule.keep.is_dated() { format!("-{}", zone.civil(clock::wall_now()).compact()) } else { String::new() };
-    let called = [&key.name[..], stamp.as_bytes(), b".tar"].concat();
     let backups_path = book.path_of(&Book::shown(b""));
     let dir_path = backups_path.strip_suffix(b"/").unwrap_or(&backups_path);
     let target = Target { dir: backups.as_fd(), dir_path, name: &called, patient: true };
     let source = Source { parent: parent.as_fd(), name: &name, member: &member };
-    let prepared = write::prepare(std::iter::once(source), target, &options, report)?;
+    let incomplete = incomplete(schedule);
+    let mut prepared = write::prepare(std::iter::once(source), target, &options, report)?;
     let kept = &prepared.written.kept;
     let (is_there, is_whole) = (kept.iter().all(|kept| kept.version.is_some()), kept.iter().all(|kept| kept.is_safe));
     if !is_there {
         // What was backed up before is better than nothing.
-        return Err(fail(&report.warning().unwrap_or_else(|| "there is nothing of it to be archived".to_owned())));
+        let why = report.warning().unwrap_or_else(|| "there is nothing of it to be archived".to_owned());
+        return Err(failed(schedule, why));
     }
+    let Some(unread) = prepared.written.unread.clone() else { return prepared.publish().map(|_| (called, is_whole)) };
+    // And better than a part, which is worth something all the same.
+    prepared.call(&incomplete);
     prepared.publish()?;
-    Ok((called, is_whole))
+    let rest = format!("all that could be read is in {}", book::line(&Book::shown(&incomplete)));
+    Err(failed(schedule, unread).hint(&rest))
 }
 
 /// The directory in which a source stands, from the backup directory; its name there; and what it is called in the archive: its
@@ -212,17 +188,32 @@ fn place_of(path: &[u8]) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
     ([start, &above.join(&b'/')].concat(), name.to_vec(), member)
 }
 
+/// What a schedule's backup is called that lacks what could not be read.
+fn incomplete(schedule: &Schedule) -> Vec<u8> {
+    [&schedule.plan.key.name, INCOMPLETE, SUFFIX].concat()
+}
+
 /// Removes backups that are not kept any more, after this one was made.
 fn forget(book: &Book, schedule: &Schedule, made: &[u8]) -> Result<(), Failure> {
-    let name = &schedule.plan.key.name;
-    let Some(made) = Stamp::of_file(made, name) else { return Ok(()) };
-    let dated: Vec<(Vec<u8>, Stamp)> =
-        book.names()?.into_iter().filter_map(|file| Stamp::of_file(&file, name).map(|stamp| (file, stamp))).collect();
-    let stamps: Vec<Stamp> = dated.iter().map(|(_, stamp)| *stamp).collect();
     let backups = book.backups()?;
-    for (file, _) in schedule.keep.superfluous(&stamps, made).into_iter().filter_map(|at| dated.get(at)) {
-        let fail = |errno| Failure::on_path("remove the older backup", &book.path_of(&Book::shown(file)), errno);
-        change::unlink(backups.as_fd(), file).map_err(fail)?;
+    for file in superfluous(book, schedule, made)? {
+        let fail = |errno| Failure::on_path("remove the older backup", &book.path_of(&Book::shown(&file)), errno);
+        change::unlink(backups.as_fd(), &file).map_err(fail)?;
     }
     Ok(())
+}
+
+/// Backups that are not kept once this one is made.
+fn superfluous(book: &Book, schedule: &Schedule, made: &[u8]) -> Result<Vec<Vec<u8>>, Failure> {
+    let (name, incomplete, mut names) = (&schedule.plan.key.name, incomplete(schedule), book.names()?);
+    let of = |file: &[u8]| Stamp::of_file(file, name);
+    let mut gone: Vec<Vec<u8>> = names.iter().filter(|file| **file == incomplete).cloned().collect();
+    names.retain(|file| of(file).is_some());
+    let mut stamps: Vec<Stamp> = names.iter().filter_map(|file| of(file)).collect();
+    if let Some(made) = of(made) {
+        // It may not be there yet.
+        stamps.extend((!stamps.contains(&made)).then_some(made));
+        gone.extend(schedule.keep.superfluous(&stamps, made).into_iter().filter_map(|at| names.get(at).cloned()));
+    }
+    Ok(gone)
 }

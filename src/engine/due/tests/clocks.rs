@@ -327,3 +327,29 @@ fn whatever_clocks_do_no_date_has_two_runs() {
     }
     assert!(runs > 5_000, "{runs}");
 }
+
+/// Who creates a schedule between the two passes, or in the second, finds its time past; its own minute is that of the first pass.
+#[test]
+fn what_comes_twice_is_due_in_the_first_pass_only() {
+    let berlin = posix("CET-1CEST,M3.5.0,M10.5.0/3");
+    // 02:30 is at 00:30 and at 01:30 UTC.
+    let created = |when: &str| {
+        let mut service = Service { zone: berlin.clone(), ..Service::new(&[plan("02:30")], when) };
+        (service.look(when), plan("02:30").next_due(&berlin, utc(when)))
+    };
+    let (today, tomorrow) =
+        ((date("2026-10-25"), utc("2026-10-25 00:30")), (date("2026-10-26"), utc("2026-10-26 01:30")));
+    assert_eq!(created("2026-10-25 00:29:59"), (vec![], Some(today)));
+    for in_its_minute in ["2026-10-25 00:30:00", "2026-10-25 00:30:59"] {
+        assert_eq!(created(in_its_minute), (run("2026-10-25"), Some(tomorrow)), "{in_its_minute}");
+    }
+    // Between, and before, in and after the minute of the second pass.
+    for late in ["00:31:00", "01:10:00", "01:29:59", "01:30:00", "01:30:59", "01:31:00"] {
+        assert_eq!(created(&format!("2026-10-25 {late}")), (vec![], Some(tomorrow)), "{late}");
+    }
+    // Whoever was there in the first has no second run.
+    let mut service = Service { zone: berlin, ..Service::new(&[plan("02:30")], "2026-10-25 00:00") };
+    assert_eq!(service.look("2026-10-25 00:30"), run("2026-10-25"));
+    assert_eq!(service.look("2026-10-25 01:30"), []);
+    assert_eq!(service.look("2026-10-26 01:30"), run("2026-10-26"));
+}

@@ -111,6 +111,7 @@ fn each_source_is_told_of() {
     let written = done.unwrap();
     let sums = read_through(open(&archive, Open::Read).as_fd(), b"A", &mut |_| {}).unwrap();
     assert_eq!((written.members, written.bytes), (sums.members, sums.bytes));
+    assert_eq!(written.unread, None, "what is gone need not be read");
     let kept = written.kept;
     assert_eq!(kept.iter().map(|kept| kept.is_safe).collect::<Vec<_>>(), [true, false, true, true, true]);
     let sizes: Vec<Option<u64>> = kept.iter().map(|kept| Some(kept.version?.1)).collect();
@@ -173,7 +174,9 @@ fn what_may_not_be_read_is_told() {
         pack(&scratch.0, &["tree"], &archive, &options())
     };
     let (done, log) = std::thread::scope(|scope| scope.spawn(as_nobody).join()).unwrap();
-    assert!(!done.unwrap().kept[0].is_safe);
+    let written = done.unwrap();
+    assert!(!written.kept[0].is_safe);
+    assert_eq!(written.unread.unwrap().to_string(), "cannot archive tree/closed: Permission denied");
     let denied = ["archive tree/closed", "look at tree/closed directory"];
     assert_eq!(log, denied.map(|what| format!("Warning cannot {what}: Permission denied")));
     assert_eq!(
@@ -214,6 +217,7 @@ fn a_file_that_changes_is_not_safe() {
         log.extend(heard(&ear));
         let written = done.unwrap();
         assert_eq!(written.kept.iter().map(|kept| kept.is_safe).collect::<Vec<_>>(), [false, true], "{log:?}");
+        assert_eq!(written.unread, None, "all that is there could be read");
         assert!(log.len() == 1 && log[0].contains(words), "{log:?}");
         let to = scratch.dir("to");
         unpack(&archive, &to, &Extracting::default()).0.unwrap();
