@@ -170,6 +170,10 @@ fn wrong_collectors_are_errors_at_the_value() {
         ("[collector c]\nbase_dir = /a\ntreshold = 3\n", "3:1: error: unknown key \"treshold\" in [collector]"),
         ("[collector]\nbase_dir = /a\n", "1:1: error: [collector] needs a name"),
         ("[collector c]\nbase_dir = /a\n[collector c]\nbase_dir = /b\n", "3:1: error: "),
+        (
+            "[collector c]\nbase_dir = /a\n[collector d]\nbase_dir = /a/\n",
+            "4:12: error: [collector c] has this base_dir",
+        ),
     ] {
         let complaints = complaints(text);
         assert!(complaints.len() == 1 && complaints[0].starts_with(complaint), "{text}{complaints:#?}");

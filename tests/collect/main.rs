@@ -250,6 +250,9 @@ fn a_rehearsal_prints_names_and_changes_nothing() {
     assert_eq!(printed(), numbered(0..9).map(|name| name + "\n").collect::<String>() + "new\\nline\\xff\n");
     assert_eq!(fs::read_dir(scratch.path("tmp")).unwrap().count(), 10);
     assert_eq!(fs::read_dir(scratch.path("")).unwrap().count(), 2);
+    fs::remove_dir_all(scratch.path("tmp")).unwrap();
+    assert_eq!(printed(), "");
+    assert!(!scratch.path("tmp").exists());
 }
 
 /// `nohup dogwatch collect > output.log 2>&1 &`
@@ -359,29 +362,56 @@ fn a_link_is_no_spool() {
     assert!(String::from_utf8(output.stderr).unwrap().contains("a symbolic link is in the way"));
 }
 
+/// Another user's collector of his own directory, in which root has put files, of which root alone may read `secret`.
+fn of_another(threshold: &str, secret: Option<&str>) -> (Scratch, Daemon) {
+    let scratch = scratch();
+    for path in [scratch.path(""), scratch.path("tmp")] {
+        chown(&path, Some(54_321), Some(54_321)).unwrap();
+    }
+    put(&scratch, numbered(0..2).chain(secret.map(str::to_owned)));
+    if let Some(secret) = secret {
+        fs::set_permissions(scratch.path("tmp").join(secret), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let binary = dogwatch();
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=54321", "--regid=54321", "--clear-groups"]).arg(binary.get_program());
+    command.args(["collect", "--threshold", threshold, "--log-level", "warning"]).current_dir(scratch.path(""));
+    let daemon = scratch.spawn(command.env("TZ", "UTC0"));
+    (scratch, daemon)
+}
+
 /// Where no lease tells who writes, a while of quiet counts.
 #[test]
 fn anothers_files_count_after_a_while_of_quiet() {
     if !is_root() {
         return skip("files of another user are made by root");
     }
-    let scratch = scratch();
-    for path in [scratch.path(""), scratch.path("tmp")] {
-        chown(&path, Some(54_321), Some(54_321)).unwrap();
-    }
-    put(&scratch, numbered(0..2));
-    let binary = dogwatch();
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid=54321", "--regid=54321", "--clear-groups"]).arg(binary.get_program());
-    command
-        .args(["collect", "--threshold", "2", "--log-level", "warning"])
-        .current_dir(scratch.path(""))
-        .env("TZ", "UTC0");
-    let mut daemon = scratch.spawn(&mut command);
+    let (scratch, mut daemon) = of_another("2", None);
     assert_eq!(daemon.wait().code(), Some(0), "{}", daemon.log());
     assert!(daemon.log().contains("of 2 files it cannot be told whether anybody writes to them"), "{}", daemon.log());
     holds(&scratch.path("files.tar.gz"), numbered(0..2));
     assert_eq!(fs::metadata(scratch.path("files.tar.gz")).unwrap().uid(), 54_321);
+}
+
+/// What cannot be read is told, stays, and does not keep the others, if they are enough.
+#[test]
+fn what_cannot_be_read_stays() {
+    if !is_root() {
+        return skip("files of another user are made by root");
+    }
+    for (threshold, code, collected) in [("2", 0, true), ("3", 1, false)] {
+        let (scratch, mut daemon) = of_another(threshold, Some("secret"));
+        assert_eq!(daemon.wait().code(), Some(code), "{}", daemon.log());
+        let told = format!("cannot collect {}: it cannot be read whole", scratch.path("tmp/secret").display());
+        assert!(daemon.log().contains(" ERROR ") && daemon.log().contains(&told), "{}", daemon.log());
+        assert_eq!(scratch.path("files.tar.gz").exists(), collected);
+        let left =
+            if collected { vec!["secret".to_owned()] } else { numbered(0..2).chain(["secret".to_owned()]).collect() };
+        assert_eq!(names(&scratch.path("tmp")), left);
+        if collected {
+            holds(&scratch.path("files.tar.gz"), numbered(0..2));
+        }
+    }
 }
 
 /// The daemon collects too, continuously, and hands on what it has made.

@@ -67,6 +67,7 @@ pub fn build(
     let chosen: Vec<(&Section, &Scheduler)> =
         of(Kind::Scheduler).chain(of(Kind::Collector)).chain(of(Kind::Backup)).zip(&schedulers).collect();
     together::refuse_cycles(&chosen, complaints);
+    together::refuse_twins(&chosen, complaints);
     let mut maps: Vec<EventMap> = of(Kind::EventMap).map(|section| event_map(section, &names, complaints)).collect();
     together::warn_of_vain_max_wait(&chosen, &maps, complaints);
     let map_names: Vec<&str> = of(Kind::EventMap).map(|section| section.name.as_str()).collect();

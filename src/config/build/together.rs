@@ -52,6 +52,21 @@ fn edges(chosen: &Chosen<'_>, at: usize) -> [Option<usize>; 2] {
     chosen.get(at).map_or([None, None], |(_, s)| [s.rules.then, s.rules.on_failure].map(|to| to.map(usize::from)))
 }
 
+/// Two collectors at one directory would take turns, and each would see half of what comes.
+pub(super) fn refuse_twins(chosen: &Chosen<'_>, complaints: &mut Vec<Diagnostic>) {
+    let source = |at: usize| match &chosen.get(at)?.1.work {
+        Work::Source(call) if !call.root.is_empty() => Some((call.kind, &call.root)),
+        Work::Source(_) | Work::Archive(_) | Work::Command(_) | Work::Files | Work::Own(_) => None,
+    };
+    for at in 0..chosen.len() {
+        if let Some(first) = (0..at).find(|first| source(at).is_some() && source(*first) == source(at)) {
+            let name = chosen.get(first).map(|(section, _)| section.name.as_str()).unwrap_or_default();
+            let message = format!("[collector {name}] has this base_dir already");
+            complaints.extend(place(chosen, at, "base_dir").map(|span| Diagnostic::error(span, message)));
+        }
+    }
+}
+
 fn place(chosen: &Chosen<'_>, at: usize, key: &str) -> Option<Span> {
     let (section, _) = chosen.get(at)?;
     section.entries.iter().find(|entry| entry.key == key).map(|entry| entry.value_span.clone())

@@ -185,18 +185,21 @@ impl<'s> Claims<'s> {
     }
 
     /// Gives back what is not now as it was archived; `kept` is in the order of the names. The answer is those. What could not be
-    /// archived though nobody has changed it is an error: it is told why already.
-    pub fn give_back_what_has_changed(&mut self, kept: &[Kept]) -> Result<Names, Failure> {
+    /// read though nobody has changed it goes back too, so that it does not keep the others; `tell` hears of each, and whether
+    /// that is why.
+    pub fn give_back_what_has_changed(
+        &mut self,
+        kept: &[Kept],
+        tell: &mut dyn FnMut(&[u8], bool),
+    ) -> Result<Names, Failure> {
         let mut changed = Names::default();
         for (name, kept) in self.names().zip(kept) {
             // In this order: who has closed it by the one look has changed it before the other.
             let is_open = lease::is_open(self.dir(), name) == Some(true);
             let now = fs::stat(self.dir(), name).map_err(|errno| self.failure("look at", name, errno))?;
             let is_as_then = kept.version.is_none_or(|then| then == version(&now));
-            if is_as_then && !kept.is_safe {
-                return Err(self.failure("archive", name, "it cannot be read whole"));
-            }
-            if is_open || !is_as_then {
+            if is_open || !is_as_then || !kept.is_safe {
+                tell(name, is_as_then && !kept.is_safe);
                 changed.push(name);
             }
         }
@@ -230,10 +233,11 @@ impl<'s> Claims<'s> {
 
     /// All is archived and goes; `kept` is what each was then. What somebody has changed even now stays: it goes back.
     pub fn discard(&mut self, kept: &[Kept], report: &mut Report) -> Result<(), Failure> {
-        for name in self.give_back_what_has_changed(kept)?.iter() {
+        let spool = self.spool;
+        self.give_back_what_has_changed(kept, &mut |name, _| {
             let why = "it has changed since it was archived, and stands here besides";
-            report.log(Level::Warning, &failure(self.spool, "remove", name, why).to_string());
-        }
+            report.log(Level::Warning, &failure(spool, "remove", name, why).to_string());
+        })?;
         while let Some(name) = self.names.last() {
             self.remove(name)?;
             self.names.pop();

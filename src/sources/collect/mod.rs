@@ -20,7 +20,7 @@ use crate::parts::spot::Place;
 use crate::parts::walk;
 use crate::parts::worker::Report;
 use crate::sys::change::Owner;
-use crate::sys::fs::{self, Kind, Open};
+use crate::sys::fs::{self, CWD, Kind, Open};
 use crate::sys::{Errno, Fd, clock, lease};
 use choose::{Candidate, QUIET, Tally, Verdict, age, is_valid};
 use claims::Claims;
@@ -37,6 +37,7 @@ const BUSY: Millis = Millis(1_000);
 
 const SPOOL: &[u8] = b"tmp";
 const ARCHIVE: &[u8] = b"files.tar.gz";
+const UNREAD: &str = "it cannot be read whole, and stays";
 
 /// What a collector is to do.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -100,6 +101,10 @@ pub fn prepare(settings: &[u8]) {
 
 /// What would be collected now, in order of the names, or nothing; nothing is changed.
 pub fn rehearse(settings: &Settings) -> Result<Names, Failure> {
+    let is_missing = |path: &[u8]| matches!(fs::stat(CWD, path), Err(Errno::ENOENT));
+    if is_missing(&settings.spool()) && !is_missing(&settings.base) {
+        return Ok(Names::default());
+    }
     let (names, tally) = Collector::open(settings)?.look(&mut |_| ())?;
     match tally.verdict(settings.threshold) {
         Verdict::Collect(_) => Ok(names),
@@ -223,8 +228,8 @@ impl Collector<'_> {
         }
     }
 
-    /// Publishes an archive of what was claimed, as long as that is enough. What has changed meanwhile goes back before that, and
-    /// is not in it.
+    /// Publishes an archive of what was claimed, as long as that is enough. What has changed meanwhile, or cannot be read, goes
+    /// back before that, and is not in it. That too little can be read is an error.
     fn archive(
         &self,
         claims: &mut Claims<'_>,
@@ -234,19 +239,24 @@ impl Collector<'_> {
     ) -> Result<Option<Vec<Kept>>, Failure> {
         let target = Target { dir: self.base.as_fd(), dir_path: &self.settings.base, name: ARCHIVE, patient: true };
         let standing = (self.base.as_fd(), ARCHIVE);
+        let mut unread = None;
         while claims.len() >= enough {
             let prepared = self.prepare(claims, target, report)?;
-            let changed = claims.give_back_what_has_changed(&prepared.written.kept)?;
+            let changed =
+                claims.give_back_what_has_changed(&prepared.written.kept, &mut |name, is_unread| match is_unread {
+                    true => {
+                        self.tell(report, Level::Error, name, UNREAD);
+                        unread = Some(self.failure("collect", name, UNREAD));
+                    }
+                    false => self.tell(report, Level::Info, name, "it has changed meanwhile"),
+                })?;
             if changed.is_empty() {
                 let older = older::keep(standing, &self.archive_path(), date)?;
                 let published = prepared.publish().map_err(|failure| older::undo(standing, older, failure));
                 return published.map(|written| Some(written.kept));
             }
-            for name in changed.iter() {
-                self.tell(report, Level::Info, name, "it has changed meanwhile");
-            }
         }
-        Ok(None)
+        unread.map_or(Ok(None), Err)
     }
 
     fn prepare<'t>(
