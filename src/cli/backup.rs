@@ -28,6 +28,7 @@ use std::process::ExitCode;
 const OVERDUE: u8 = 3;
 /// The service's end is looked for so often, in milliseconds: nobody else tells of it.
 const PAUSE: u16 = 10;
+const MOST_PAUSES: u8 = 100;
 
 /// The command `backup`.
 pub fn run(words: &[String], _: &[String]) -> Result<ExitCode, ExitCode> {
@@ -275,6 +276,10 @@ impl Manager {
         }
         signal::send_term(pid).map_err(|errno| failed(Failure::of("stop the service", errno)))?;
         while self.holder()? == Some(Holder::Process(pid)) {
+            clock::sleep(PAUSE);
+        }
+        // It lets go of the lock as the last it does. Who is not reaped is not waited for without end.
+        for _ in (0..MOST_PAUSES).take_while(|_| signal::is_there(pid)) {
             clock::sleep(PAUSE);
         }
         self.done("backup_service stopped", "")

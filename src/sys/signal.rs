@@ -106,6 +106,11 @@ pub fn send_term(process: i32) -> Result<(), Errno> {
     send(process, libc::SIGTERM)
 }
 
+/// Whether there is a process of this number, if only one that nobody has reaped yet.
+pub fn is_there(process: i32) -> bool {
+    send(process, 0) != Err(Errno::ESRCH)
+}
+
 fn send(process: i32, signal: libc::c_int) -> Result<(), Errno> {
     if process <= 0 {
         // These would mean groups.

@@ -110,8 +110,9 @@ fn what_is_new_has_missed_nothing() {
     let place = Place::new();
     place.write("src/f", "text");
     place.write(SCHEDULES, "src;10:00;old\n");
-    let daemon = place.idle_service();
+    let mut daemon = place.idle_service();
     daemon.signal(Signal::KILL);
+    daemon.wait();
     // Its last look was yesterday at noon, and it knew of one schedule.
     let last = place.read(RUNS).lines().find_map(|line| line.strip_prefix("last ")?.parse::<i64>().ok()).unwrap();
     place.write(RUNS, place.read(RUNS).replace(&format!("last {last}"), &format!("last {}", last - 86_400)));
