@@ -172,6 +172,21 @@ fn what_differs_in_a_byte_was_changed() {
 }
 
 #[test]
+fn a_link_that_leads_elsewhere_was_changed() {
+    let scratch = Scratch::new();
+    let root = scratch.path("root");
+    done(run("install", "runit", &root, &[]));
+    let link = root.join("etc/sv/dogwatch/supervise");
+    fs::remove_file(&link).unwrap();
+    symlink("/run/other", &link).unwrap();
+    for command in ["install", "uninstall"] {
+        let told = refused(run(command, "runit", &root, &[]), 1);
+        assert_eq!(told, format!("dogwatch: {} is not as this version writes it: it is kept\n", link.display()));
+        assert_eq!(fs::read_link(&link).unwrap(), Path::new("/run/other"));
+    }
+}
+
+#[test]
 fn a_rehearsal_changes_nothing() {
     let scratch = Scratch::new();
     for (init, files) in FILES {
@@ -199,6 +214,21 @@ fn modes_are_as_they_are_whatever_the_umask_is() {
     done(shell.arg("--root").arg(scratch.path("root")).output().unwrap());
     fs::set_permissions(scratch.path("root"), fs::Permissions::from_mode(0o755)).unwrap();
     assert_eq!(tree(&scratch.path("root")), expected(FILES[4].1));
+}
+
+/// As by `dogwatch install | head -n 1`.
+#[test]
+fn a_reader_that_has_gone_away_does_not_stop_it_half_way() {
+    let scratch = Scratch::new();
+    let root = scratch.path("root");
+    fs::create_dir(&root).unwrap();
+    for (command, there) in [("install", expected(FILES[4].1)), ("uninstall", BTreeMap::new())] {
+        let (reader, writer) = rustix::pipe::pipe().unwrap();
+        drop(reader);
+        let mut program = dogwatch();
+        let status = program.args([command, "--init", "s6", "--root"]).arg(&root).stdout(writer).status().unwrap();
+        assert_eq!((status.code(), tree(&root)), (Some(0), there), "{command}");
+    }
 }
 
 #[test]

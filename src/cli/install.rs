@@ -22,7 +22,7 @@ pub fn run(words: &[String], _: &[String]) -> Result<ExitCode, ExitCode> {
     if let Some(line) = work.init.enable.filter(|_| service.any_done) {
         work.call(line)?;
     }
-    out::print(&format!("it is started by: {}\n", work.init.start))?;
+    say(&format!("it is started by: {}\n", work.init.start));
     Ok(service.status())
 }
 
@@ -40,7 +40,7 @@ pub fn remove(words: &[String], _: &[String]) -> Result<ExitCode, ExitCode> {
     let service = work.take(work.init.entries)?;
     work.take(&CONFIGURATION)?;
     if let Some(line) = work.init.stop.filter(|_| is_there) {
-        out::print(&format!("if it runs, it is ended by: {line}\n"))?;
+        say(&format!("if it runs, it is ended by: {line}\n"));
     }
     Ok(service.status())
 }
@@ -56,6 +56,11 @@ fn usage(synopsis: &'static str, about: &'static str) -> Usage {
 
 fn names() -> String {
     INITS.each_ref().map(|init| init.name).join(", ")
+}
+
+/// Half a service is none: what is begun is brought to its end, also if nobody reads any more.
+fn say(text: &str) {
+    let _ = out::print(text);
 }
 
 /// What was asked for.
@@ -107,10 +112,14 @@ impl Work {
         self.each(entries.iter(), |found, entry| match (found, entry.what) {
             (Found::Nothing, What::Lines(lines)) if !self.add_lines => {
                 let (path, lines) = (self.system.path(entry), self.system.text(lines));
-                out::print(&format!("lines for {}, which --inittab adds:\n{lines}", Escaped(&path))).map(|()| false)
+                say(&format!("lines for {}, which --inittab adds:\n{lines}", Escaped(&path)));
+                Ok(false)
             }
             (Found::Nothing, _) => self.act(["wrote", "would write"], entry, System::make),
-            (Found::Same, _) => self.tell("unchanged:", entry).map(|()| false),
+            (Found::Same, _) => {
+                self.tell("unchanged:", entry);
+                Ok(false)
+            }
             (Found::Other, _) => Ok(false),
         })
     }
@@ -151,26 +160,28 @@ impl Work {
         if !self.is_rehearsal {
             act(&self.system, entry).map_err(failed)?;
         }
-        self.tell(if self.is_rehearsal { would } else { done }, entry).map(|()| true)
+        self.tell(if self.is_rehearsal { would } else { done }, entry);
+        Ok(true)
     }
 
     /// Directories are not told of, for what is in them is.
-    fn tell(&self, what: &str, entry: &Entry) -> Result<(), ExitCode> {
-        if matches!(entry.what, What::Directory) {
-            return Ok(());
+    fn tell(&self, what: &str, entry: &Entry) {
+        if !matches!(entry.what, What::Directory) {
+            say(&format!("{what} {}\n", Escaped(&self.system.path(entry))));
         }
-        out::print(&format!("{what} {}\n", Escaped(&self.system.path(entry))))
     }
 
     /// Has the shell do a line, in the system that runs only.
     fn call(&self, line: &str) -> Result<(), ExitCode> {
-        if !self.system.is_running {
-            return out::print(&format!("left to do in that system: {line}\n"));
+        let what = match (self.system.is_running, self.is_rehearsal) {
+            (false, _) => "left to do in that system",
+            (true, true) => "would run",
+            (true, false) => "running",
+        };
+        say(&format!("{what}: {line}\n"));
+        if !self.system.is_running || self.is_rehearsal {
+            return Ok(());
         }
-        if self.is_rehearsal {
-            return out::print(&format!("would run: {line}\n"));
-        }
-        out::print(&format!("running: {line}\n"))?;
         // These tools stand where other users than root do not look, and root after su(1) does not either.
         let whole = format!("PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; {line}");
         let argv = ["/bin/sh", "-c", &whole].into_iter().filter_map(|word| CString::new(word).ok()).collect();

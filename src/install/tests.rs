@@ -1,4 +1,4 @@
-use super::{INITS, What, named, position};
+use super::{BINARY, INITS, What, named, position};
 
 #[test]
 fn lines_are_found_where_lines_begin() {
@@ -22,6 +22,18 @@ fn what_entries_stand_in_comes_before_them() {
         assert_eq!(named(init.name).map(|found| found.name), Some(init.name));
     }
     assert!(named("upstart").is_none());
+}
+
+/// So that it is called where it stands when it is installed.
+#[test]
+fn every_service_names_the_program_by_its_path() {
+    for init in &INITS {
+        let names_it = init.entries.iter().any(|entry| match entry.what {
+            What::File(text, _) | What::Lines(text) => text.contains(BINARY),
+            What::Directory | What::Link(_) => false,
+        });
+        assert!(names_it, "{}", init.name);
+    }
 }
 
 #[test]

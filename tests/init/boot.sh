@@ -13,9 +13,11 @@ pid=
 clean_up() {
     status=$?
     trap - EXIT
-    # The first process of the namespace takes all others with it.
-    [ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null || :
-    [ -z "$pid" ] || wait "$pid" 2>/dev/null || :
+    # Process 1, the only child of unshare(1), takes all others with it, and then unshare ends.
+    if [ -n "$pid" ]; then
+        kill -KILL $(cat "/proc/$pid/task/$pid/children" 2>/dev/null) 2>/dev/null || kill -KILL "$pid" 2>/dev/null || :
+        wait "$pid" 2>/dev/null || :
+    fi
     [ "$init" != systemd ] || unshare --mount sh -c '
         mount -t cgroup2 none "$0/cgroup" && cd "$0/cgroup" || exit 0
         tries=100

@@ -21,7 +21,7 @@ contains() { grep -q -- "$2" "$1"; }
 # The processes of dogwatch, and the command that would not end.
 processes() {
     for dir in /proc/[0-9]*; do
-        case $(tr '\0' ' ' <"$dir/cmdline" 2>/dev/null) in
+        case $(tr '\0' ' ' 2>/dev/null <"$dir/cmdline") in
             */dogwatch\ daemon* | *sleep\ 86399*) echo "${dir#/proc/}" ;;
         esac
     done
@@ -107,8 +107,8 @@ collected() { [ "$(tar -xzOf /srv/spool/files.tar.gz one two)" = "$(printf 'one\
 await collected
 say collected
 
-# A schedule is due throughout its minute.
-early() { [ "$(date +%S)" != 59 ] && [ "$(date +%S)" != 58 ]; }
+# A schedule is due throughout its minute, of which enough is to be left.
+early() { [ "$(date +%S)" -lt 55 ]; }
 await early
 dogwatch backup -C /srv/backup create "/srv/data;$(date +%H:%M);data"
 backed_up() { [ "$(tar -xzOf /srv/backup/backups/data.tar srv/data/file)" = kept ]; }
