@@ -103,7 +103,7 @@ pub const INITS: [Init; 7] = [
             Entry { path: "etc/sv/dogwatch/supervise", what: What::Link("/run/dogwatch.supervise") },
         ],
         start: "ln -s /etc/sv/dogwatch /etc/service/    # or where runsvdir looks on this system",
-        stop: Some("sv -w 600 stop dogwatch; rm /etc/service/dogwatch"),
+        stop: Some("rm /etc/service/dogwatch    # runsvdir sees that within five seconds"),
         ..PLAIN
     },
     Init {
@@ -123,7 +123,8 @@ pub const INITS: [Init; 7] = [
         name: "dinit",
         entries: &[text("etc/dinit.d/dogwatch", include_str!("../../init/dinit/dogwatch"))],
         start: "dinitctl enable dogwatch",
-        stop: Some("dinitctl disable dogwatch; dinitctl stop dogwatch; dinitctl unload dogwatch"),
+        // It may have been started without being enabled.
+        disable: Some("dinitctl disable dogwatch; dinitctl stop dogwatch && dinitctl unload dogwatch"),
         ..PLAIN
     },
     Init {

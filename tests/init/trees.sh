@@ -13,35 +13,47 @@ flock 9
 # From where this machine's own packages come.
 mirror=$(apt-get indextargets --format '$(RELEASE) $(SITE)' 'Identifier: Packages' | sed -n "s/^$suite //p" | head -n 1)
 
-for name; do
-    [ ! -e "$cache/$name" ] || continue
+# NAME PACKAGE,...
+tree() {
+    mmdebstrap --quiet --variant=essential --include="$2" --dpkgopt='path-exclude=/usr/share/doc/*' \
+        --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+        "$suite" "$cache/$1.new" ${mirror:+"$mirror"} >&2
+}
+busybox() (
+    mkdir -p "$cache/busybox.new"
+    package=$(mktemp -d)
+    trap 'rm -r "$package"' EXIT
+    # apt-get gives up its privileges for this.
+    chmod 777 "$package"
+    cd "$package"
+    apt-get download -q busybox-static >&2
+    dpkg -x busybox-static_*.deb .
+    # Debian 13 has it in /usr/bin.
+    cp "$(find . -type f -path '*/bin/busybox')" "$cache/busybox.new/"
+)
+make() {
     start=$(date +%s)
     # What was left by a kill.
-    rm -rf --one-file-system "$cache/$name.new"
-    case $name in
-        systemd) packages=systemd-sysv ;;
-        sysvinit) packages=sysvinit-core,sysv-rc,insserv,procps ;;
-        openrc) packages=openrc,sysvinit-core ;;
-        runit) packages=runit-init,runit,sysvinit-utils ;;
-        s6) packages=s6 ;;
-        busybox) packages= ;;
-        *) echo "trees.sh: there is no tree \"$name\"" >&2; exit 2 ;;
-    esac
-    if [ "$name" = busybox ]; then
-        mkdir -p "$cache/$name.new/package"
-        chmod 777 "$cache/$name.new"
-        (cd "$cache/$name.new" && apt-get download -q busybox-static && dpkg -x busybox-static_*.deb package) >&2
-        # Debian 13 has it in /usr/bin.
-        mv "$(find "$cache/$name.new/package" -type f -path '*/bin/busybox')" "$cache/$name.new/"
-        chmod 755 "$cache/$name.new"
-        rm -r "$cache/$name.new/package" "$cache/$name.new"/*.deb
-    else
-        mmdebstrap --quiet --variant=essential --include="$packages" \
-            --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
-            --dpkgopt='path-exclude=/usr/share/locale/*' \
-            "$suite" "$cache/$name.new" ${mirror:+"$mirror"} >&2
-    fi
-    mv "$cache/$name.new" "$cache/$name"
-    echo "trees.sh: made $name in $(($(date +%s) - start)) s, $(du -sm "$cache/$name" | cut -f 1) MB" >&2
+    rm -rf --one-file-system "$cache/$1.new"
+    case $1 in
+        systemd) tree systemd systemd-sysv ;;
+        sysvinit) tree sysvinit sysvinit-core,sysv-rc,insserv,procps ;;
+        openrc) tree openrc openrc,sysvinit-core ;;
+        runit) tree runit runit-init,runit,sysvinit-utils ;;
+        s6) tree s6 s6 ;;
+        busybox) busybox ;;
+        *) echo "there is no tree \"$1\"" >&2; false ;;
+    esac &&
+        mv "$cache/$1.new" "$cache/$1" &&
+        echo "trees.sh: made $1 in $(($(date +%s) - start)) s, $(du -sm "$cache/$1" | cut -f 1) MB" >&2
+}
+
+# All at once, for each waits for the network, the disk and the processor in turn.
+for name; do
+    [ -e "$cache/$name" ] || make "$name" &
+done
+wait
+for name; do
+    [ -e "$cache/$name" ] || { echo "trees.sh: $name was not made" >&2; exit 1; }
 done
 echo "$cache"
