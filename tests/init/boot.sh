@@ -135,8 +135,8 @@ pid=$!
 
 # Also a child that nobody has waited for has a process.
 runs() { grep -q '^State:[[:space:]]*[^ZX]' "/proc/$pid/status" 2>/dev/null; }
-# A minute is far more than any of them takes. A system that goes down has said before what is to be seen.
-tries=600
+# Two minutes are far more than any of them takes. A system that goes down has said before what is to be seen.
+tries=1200
 while [ ! -e "$rig/status" ] && runs && [ $tries -gt 0 ]; do
     tries=$((tries - 1))
     sleep 0.1
