@@ -82,6 +82,14 @@ await dogwatch status
 pid=$(cat /run/dogwatch/dogwatch.pid)
 # Others wait for its readiness in what starts it.
 [ "$init" != s6 ] || s6-svwait -U -t 10000 /run/service/dogwatch || fail "s6 is not told that it is ready"
+case $init in
+    systemd) systemctl is-enabled dogwatch ;;
+    openrc) rc-update show default | grep dogwatch ;;
+    sysvinit) ls /etc/rc2.d/S*dogwatch ;;
+    dinit) ls /etc/dinit.d/boot.d/dogwatch ;;
+    # There it is started with the system by what starts it now.
+    runit | s6 | busybox) ;;
+esac >/rig/enabled 2>&1 || fail "it is not enabled: $(cat /rig/enabled)"
 say started
 
 echo hello >/srv/inbox/file
