@@ -21,8 +21,8 @@ contains() { grep -q -- "$2" "$1"; }
 # The processes of dogwatch, and the command that would not end.
 processes() {
     for dir in /proc/[0-9]*; do
-        case $(tr '\0' ' ' 2>/dev/null <"$dir/cmdline") in
-            */dogwatch\ daemon* | *sleep\ 86399*) echo "${dir#/proc/}" ;;
+        case "$(readlink "$dir/exe") $(tr '\0' ' ' 2>/dev/null <"$dir/cmdline")" in
+            /usr/bin/dogwatch\ * | *sleep\ 86399*) echo "${dir#/proc/}" ;;
         esac
     done
 }
