@@ -1,13 +1,15 @@
 # make run     build dogwatch and watch it work, in a scratch directory
 # make test    the whole test suite
 # make soak    the random tests, of the watch tree many times as often
-# make check   the wider checks (what is installed works; examples, manual, Debian package)
+# make check   the wider checks (what is installed works; examples, manual, Debian package; every init system)
 # make bench   benchmarks; each prints ratios of one run
-# make install DESTDIR= PREFIX=/usr/local
+# make install DESTDIR= PREFIX=/usr/local INIT=
+#              INIT, the name of an init system, adds its service files and the default configuration
 # make deb     a Debian package, in target/debian (needs debhelper)
 CARGO ?= cargo
 PREFIX ?= /usr/local
 DESTDIR ?=
+INIT ?=
 export CARGO_TARGET_DIR ?= target
 
 .PHONY: build run test soak check bench lint install deb clean
@@ -47,6 +49,7 @@ check: build
 	sh tests/install.sh
 	sh tests/man.sh
 	sh tests/deb.sh
+	sh tests/init/run.sh
 
 bench:
 	$(CARGO) bench --locked
@@ -58,6 +61,7 @@ install:
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 man/*.5
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/dogwatch README.md CHANGELOG.md
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/dogwatch/examples examples/*.conf
+	$(if $(INIT),sh init/install.sh $(INIT) '$(DESTDIR)' $(PREFIX)/bin/dogwatch)
 
 # From a copy, for dpkg leaves its results beside the tree and its traces in it. With -d, for cargo and the linker may be
 # there without being Debian's packages: what is really missing is told when it is called.

@@ -20,6 +20,7 @@ mod cli;
 mod config;
 mod daemon;
 mod engine;
+mod install;
 mod jobs;
 mod parts;
 mod sources;

@@ -20,14 +20,15 @@ const FLOORS: [&[&str]; 8] = [
 const DIVIDED: [&str; 3] = ["sources", "jobs", "engine"];
 
 /// What a room may import on its own floor besides itself.
-const NEIGHBOURS: [(&str, &str); 2] = [("engine/task", "engine/watch"), ("engine/task", "engine/rule")];
+const NEIGHBOURS: [(&str, &str); 3] =
+    [("engine/task", "engine/watch"), ("engine/task", "engine/rule"), ("cli", "install")];
 
 /// Goals for lines of code, without tests: all of src, and what touches other people's files as root. A quarter more of the
 /// latter fails. Comments and blank lines do not count: they are what an auditor reads with ease, and docstrings are asked for.
 const LINES_GOAL: usize = 12_000;
 /// All that dogwatch is to do does not fit into that goal, nor a quarter more. What is there is held down by this, which is
-/// raised by what a whole new part needs, and for nothing else: archives, collectors and backups were the last.
-const MOST_LINES: usize = 18_450;
+/// raised by what a whole new part needs, and for nothing else: archives, collectors, backups and service files were the last.
+const MOST_LINES: usize = 18_950;
 const MOST_PRIVILEGED_LINES: usize = 3_500;
 const PRIVILEGED: [&str; 7] =
     ["sys/", "parts/beneath", "parts/spot", "parts/publish", "parts/walk", "parts/meta", "jobs/files"];

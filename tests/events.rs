@@ -287,4 +287,5 @@ fn the_shell_completes_commands_options_and_events() {
     assert_eq!(completed("dogwatch run -e IN_CR"), "IN_CREATE\n");
     assert_eq!(completed("dogwatch explain IN_CR"), "IN_CREATE\n");
     assert_eq!(completed("dogwatch help ev"), "events\n");
+    assert_eq!(completed("dogwatch uninstall --init sys"), "systemd\nsysvinit\n");
 }

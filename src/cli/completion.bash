@@ -8,6 +8,9 @@ _dogwatch() {
         words=$(eval "$commands")
     elif [[ $before == -e || $before == --event || ($command == explain && $COMP_CWORD == 2) ]]; then
         words=$(dogwatch list-events | sed 's/ .*//')
+    elif [[ $before == --init ]]; then
+        # What it says to a name that is none.
+        words=$(dogwatch install --init '' 2>&1 | sed -n 's/.*--init takes one of: //p' | tr -d ,)
     elif [[ $word == -* ]]; then
         words=$(dogwatch help "$command" 2>/dev/null | grep -oE '^ {4,8}-[^ ]*( --[^ ]*)?' | tr -d ,)
     fi

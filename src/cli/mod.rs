@@ -8,6 +8,7 @@ mod daemon;
 mod events;
 mod explain;
 mod help;
+mod install;
 mod out;
 mod run;
 mod status;
@@ -31,7 +32,7 @@ struct Command {
     run: Run,
 }
 
-const COMMANDS: [Command; 11] = [
+const COMMANDS: [Command; 13] = [
     Command { name: "daemon", purpose: "watch directories and run tasks", run: daemon::run },
     Command { name: "check", purpose: "test the configuration", run: check::run },
     Command { name: "explain", purpose: "show what would happen, without doing it", run: explain::run },
@@ -41,6 +42,8 @@ const COMMANDS: [Command; 11] = [
     Command { name: "backup", purpose: "schedule daily backups, and make them", run: backup::run },
     Command { name: "collect", purpose: "archive files once enough have come", run: collect::run },
     Command { name: "list-events", purpose: "show the events and their meaning", run: events::list },
+    Command { name: "install", purpose: "write service files for the init system", run: install::run },
+    Command { name: "uninstall", purpose: "remove them", run: install::remove },
     Command { name: "help", purpose: "show this, or a command's help", run: help::run },
     Command { name: "version", purpose: "show the version", run: help::version },
 ];
