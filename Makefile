@@ -5,17 +5,23 @@
 # make bench   benchmarks; each prints ratios of one run
 # make install DESTDIR= PREFIX=/usr/local INIT=
 #              INIT, the name of an init system, adds its service files and the default configuration
-# make deb     a Debian package, in target/debian (needs debhelper)
+# make deb     a Debian package, in target/debian (needs debhelper and po-debconf); make all is the same
+# make vendor  fetches the crates into vendor/: with that, all of this needs no network
 CARGO ?= cargo
+ifneq ($(wildcard vendor),)
+override CARGO += --offline --config 'source.crates-io.replace-with="vendor"' --config 'source.vendor.directory="vendor"'
+endif
 PREFIX ?= /usr/local
 DESTDIR ?=
 INIT ?=
 export CARGO_TARGET_DIR ?= target
 
-.PHONY: build run test soak check bench lint install deb clean
+.PHONY: build all run test soak check bench lint install deb vendor clean
 
 build:
 	$(CARGO) build --release --locked
+
+all: deb
 
 run: build
 	sh examples/demo.sh $(CARGO_TARGET_DIR)/release/dogwatch
@@ -59,20 +65,25 @@ install:
 	install -D -m 644 src/cli/completion.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/dogwatch
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 man/*.1
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 man/*.5
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 man/*.8
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/dogwatch README.md CHANGELOG.md
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/dogwatch/examples examples/*.conf
 	$(if $(INIT),sh init/install.sh $(INIT) '$(DESTDIR)' $(PREFIX)/bin/dogwatch)
 
 # From a copy, for dpkg leaves its results beside the tree and its traces in it. With -d, for cargo and the linker may be
-# there without being Debian's packages: what is really missing is told when it is called.
+# there without being Debian's packages: what is really missing is told when it is called. `make deb DEBFLAGS=` asks.
 DEB = target/debian
+DEBFLAGS ?= -d
 deb:
 	mkdir -p $(DEB)
 	rm -rf $(DEB)/dogwatch $(DEB)/dogwatch_*
 	mkdir $(DEB)/dogwatch
 	tar -c --exclude ./target --exclude ./.git . | tar -x -C $(DEB)/dogwatch
-	cd $(DEB)/dogwatch && CARGO_TARGET_DIR=$(CURDIR)/$(DEB)/build dpkg-buildpackage -b -us -uc -d
+	cd $(DEB)/dogwatch && CARGO_TARGET_DIR=$(CURDIR)/$(DEB)/build dpkg-buildpackage -us -uc -b $(DEBFLAGS)
 	rm -r $(DEB)/dogwatch
+
+vendor:
+	cargo vendor --locked vendor
 
 clean:
 	$(CARGO) clean

@@ -1,7 +1,7 @@
 #!/bin/sh
-# The Debian package: what is in it, and installing, upgrading, removing and purging it. Run by `make check`.
-#
-# Where it may (CI=true, as root), it is installed for real, with apt; in the end this machine is as it was before.
+# The Debian package, built in a Debian 13 tree by its own cargo, without network (deb/build.sh), and its life under systemd in
+# another such tree: installed, configured, upgraded, removed, purged (deb/life.sh). Run by `make check`, as root; this machine
+# gets nothing of it.
 set -eu
 cd "$(dirname "$0")/.."
 fail() { echo "deb.sh: $*" >&2; exit 1; }
@@ -10,143 +10,161 @@ skip() {
     echo "SKIPPED: deb.sh: $*"
     exit 0
 }
-for tool in dh dpkg-buildpackage lintian; do
-    command -v $tool >/dev/null || skip "$tool is missing (packages debhelper and lintian)"
+say() { printf -- '--> %s\n' "$*"; }
+[ "$(id -u)" = 0 ] || skip "other systems are entered as root only"
+for tool in mmdebstrap dpkg-deb; do
+    command -v $tool >/dev/null || skip "$tool is missing (packages mmdebstrap and dpkg-dev)"
 done
+groups=$(sed -n 's/^[^ ]* \([^ ]*\) cgroup2 .*/\1/p' /proc/mounts | head -n 1)
+[ -w "${groups:-/nowhere}" ] || skip "there is no cgroup2 that could be written to: systemd needs a part of it"
+groups=$groups/dogwatch-deb-$$
 
 scratch=$(mktemp -d)
-chmod 755 "$scratch"
-daemon=
-installed=
+inner=
 clean_up() {
     status=$?
     trap - EXIT
-    if [ -n "$daemon" ]; then kill "$daemon" 2>/dev/null || :; wait "$daemon" || :; fi
-    if [ -n "$installed" ]; then
-        rm -rf /etc/dogwatch/conf.d/test.conf /var/lib/dogwatch
-        dpkg --purge dogwatch || status=1
+    if [ -n "$inner" ]; then kill -9 "$inner" 2>/dev/null || :; wait "$inner" 2>/dev/null || :; fi
+    if [ -d "$groups" ]; then
+        # Those in it die with their first process, but in their own time.
+        tries=50
+        until find "$groups" -depth -type d -exec rmdir {} + 2>/dev/null || [ $tries = 0 ]; do tries=$((tries - 1)); sleep 0.1; done
     fi
-    rm -rf "$scratch"
+    # What has just been killed may still be there for a moment.
+    if mountpoint -q "$scratch"; then umount --lazy "$scratch"; fi
+    rm -rf --one-file-system "$scratch"
     exit $status
 }
 trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
-say() { printf -- '--> %s\n' "$*"; }
-# Waits for a condition, for thirty seconds at the most.
-await() {
-    tries=300
-    until "$@"; do
-        tries=$((tries - 1))
-        [ $tries -gt 0 ] || { cat "$scratch/log" >&2; fail "never: $*"; }
-        sleep 0.1
-    done
-}
+mount -t tmpfs dogwatch-deb "$scratch"
 
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
-[ "$(dpkg-parsechangelog -S Version)" = "$version" ] || fail "debian/changelog has another version than Cargo.toml"
+[ "$(sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)" = "$version" ] || fail "debian/changelog has another version than Cargo.toml"
 
-say "make deb"
-around() { find . -path ./target -prune -o -path ./.git -prune -o -print; ls -a ..; }
-around >"$scratch/around"
-make --no-print-directory deb >"$scratch/log" 2>&1 || { cat "$scratch/log" >&2; fail "make deb"; }
-around | diff "$scratch/around" - || fail "make deb has left something behind"
-deb=$(realpath "target/debian/dogwatch_${version}_$(dpkg --print-architecture).deb")
+say "the trees"
+cache=$(sh tests/deb/trees.sh)
+# What is built is kept there: one run at a time.
+exec 9>"$cache/lock"
+flock 9
+# The crates come from where cargo gets them for everything else; a copy is kept for this Cargo.lock.
+vendor=$cache/vendor-$(cksum <Cargo.lock | cut -d ' ' -f 1)
+if [ ! -e "$vendor" ]; then
+    rm -rf "$vendor.new"
+    cargo vendor --quiet --locked "$vendor.new" >/dev/null
+    mv "$vendor.new" "$vendor"
+fi
+mkdir -p "$cache/target"
 
-say "what is in it"
-dpkg-deb --extract "$deb" "$scratch/root"
-dpkg-deb --control "$deb" "$scratch/control"
-doc=usr/share/doc/dogwatch
-for file in usr/bin/dogwatch etc/dogwatch/dogwatch.conf usr/lib/systemd/system/dogwatch.service \
-    usr/share/bash-completion/completions/dogwatch usr/share/man/man1/dogwatch.1.gz usr/share/man/man5/dogwatch.conf.5.gz \
-    $doc/copyright $doc/changelog.gz $doc/CHANGELOG.md* $doc/README.md* $doc/examples/demo.conf; do
-    ls "$scratch/root"/$file >/dev/null || fail "not in the package: $file"
-done
-[ "$(cat "$scratch/control/conffiles")" = /etc/dogwatch/dogwatch.conf ] || fail "the configuration is no conffile"
-found=$(dpkg-deb --contents "$deb" | sed -n 's/ .*\/etc\/dogwatch\/dogwatch.conf$//p')
-[ "$found" = -rw-r--r-- ] || fail "the configuration's mode is $found"
-lintian --fail-on error,warning --allow-root "${deb%.deb}.changes"
-
-# Without the # before them the lines of the configuration make one that holds.
-sed -n 's/^#\([^ ]\)/\1/p' "$scratch/root/etc/dogwatch/dogwatch.conf" >"$scratch/uncommented.conf"
-checked=$("$scratch/root/usr/bin/dogwatch" check -c "$scratch/uncommented.conf" 2>&1) || :
-[ "$checked" = "configuration OK" ] || fail "the configuration that is offered: $checked"
-
-[ -n "${CI-}" ] || skip "it is installed for real in CI only (CI=true)"
-[ "$(id -u)" = 0 ] || skip "installing it needs root"
-for path in /usr/bin/dogwatch /etc/dogwatch /var/lib/dogwatch /run/dogwatch; do
-    [ ! -e $path ] || fail "dogwatch is here already: $path"
-done
-export DEBIAN_FRONTEND=noninteractive
-# What exists where packages install to, and what bears the name elsewhere but in logs and in the cache of pages shown.
-machine() {
-    find /etc /usr /var/lib/dpkg -xdev
-    find /var /run -xdev \( -path /var/cache -o -path /var/log \) -prune -o -name '*dogwatch*' -print
+# enter TREE PROGRAM...: runs it there as the first process of namespaces of its own, without network. The tree itself stays as
+# it is: changes go to $scratch/TREE/up, where that what it is to find is put before. What is built is kept.
+enter() {
+    mkdir -p "$scratch/$1/up" "$scratch/$1/work" "$scratch/$1/root"
+    TREE=$cache/$1 LAYER=$scratch/$1 VENDOR=$vendor TARGET=$cache/target
+    export TREE LAYER VENDOR TARGET GROUP
+    shift
+    [ -z "$GROUP" ] || mkdir "$GROUP"
+    exec sh -euc '
+        [ -z "$GROUP" ] || echo $$ >"$GROUP/cgroup.procs"
+        exec unshare --mount --pid --uts --ipc --net --cgroup --fork --kill-child "$@"
+    ' sh sh -euc '
+        mount --make-rprivate /
+        mount -t overlay tree -o "lowerdir=$TREE,upperdir=$LAYER/up,workdir=$LAYER/work" "$LAYER/root"
+        cd "$LAYER/root"
+        if [ -d build ]; then
+            mount --bind "$VENDOR" build/dogwatch/vendor
+            mount -o remount,bind,ro build/dogwatch/vendor
+            mount --bind "$TARGET" build/dogwatch/target
+        fi
+        mount -t proc proc proc
+        mount -t tmpfs -o mode=755 run run
+        mount -t tmpfs tmp tmp
+        mount -t tmpfs -o mode=755 dev dev
+        for name in null zero full random urandom tty; do cp -a /dev/$name dev/; done
+        : >dev/console
+        ln -s /proc/self/fd dev/fd
+        mkdir dev/shm dev/pts
+        mount -t devpts -o newinstance,ptmxmode=666 devpts dev/pts
+        ln -s pts/ptmx dev/ptmx
+        if [ -n "$GROUP" ]; then
+            mount -t sysfs -o ro sys sys
+            mount -t cgroup2 groups sys/fs/cgroup
+        fi
+        mkdir -p old
+        pivot_root . old
+        umount --lazy old
+        rmdir old
+        exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 container=dogwatch "$@"
+    ' sh "$@"
 }
 
-say "apt-get install"
-machine | sort >"$scratch/before"
-installed=yes
-cp "$deb" "$scratch/first.deb"
-apt-get install -q -y --no-install-recommends "$scratch/first.deb"
-[ "$(dogwatch version)" = "dogwatch $version" ] || fail "$(dogwatch version)"
-[ "$(stat -c '%a %U:%G' /etc/dogwatch/dogwatch.conf)" = "644 root:root" ] || fail "the configuration's owner and mode"
-[ "$(dogwatch check)" = "configuration OK, with 1 warning" ] || fail "the default configuration does not hold"
-command -v systemd-analyze >/dev/null || skip "systemd-analyze is missing (package systemd)"
-wrong=$(systemd-analyze verify /usr/lib/systemd/system/dogwatch.service 2>&1) || fail "the unit: $wrong"
-[ -z "$wrong" ] || fail "the unit: $wrong"
-[ -L /etc/systemd/system/multi-user.target.wants/dogwatch.service ] || fail "the service is not enabled"
+mkdir -p "$scratch/build/up/build/dogwatch/target" "$scratch/build/up/build/dogwatch/vendor"
+tar -c --exclude ./target --exclude ./vendor --exclude ./.git . | tar -x -C "$scratch/build/up/build/dogwatch"
+(GROUP= enter build sh -eu /build/dogwatch/tests/deb/build.sh) &
+inner=$!
+wait "$inner" || fail "it has failed"
+inner=
 
-say "dogwatch daemon"
-mkdir "$scratch/src"
-cat >/etc/dogwatch/conf.d/test.conf <<EOF
-[scheduler test]
-cmd = cat {pathname} >>$scratch/out
-[event_map test]
-IN_CLOSE_WRITE = test
-[watch test]
-path = $scratch/src
-event_map = test
-EOF
-[ "$(dogwatch check)" = "configuration OK" ] || fail "the drop-in does not hold"
-# Where systemd runs, the service runs already and is to obey the new file; else it is started here.
-if [ -d /run/systemd/system ]; then
-    systemctl is-active dogwatch || fail "the service does not run"
-    systemctl reload dogwatch
-else
-    dogwatch daemon 2>"$scratch/log" &
-    daemon=$!
-    await grep -q 'ready, directories watched: 1' "$scratch/log"
-fi
-says() { echo "$1" >"$scratch/src/file" && grep -q "$1" "$scratch/out"; }
-await says hello 2>/dev/null
+say "what is in it"
+deb=$cache/target/debian/dogwatch_${version}_$(dpkg --print-architecture).deb
+dpkg-deb --raw-extract "$deb" "$scratch/deb"
+doc=usr/share/doc/dogwatch
+for file in usr/bin/dogwatch etc/dogwatch/dogwatch.conf etc/dogwatch/conf.d etc/init.d/dogwatch \
+    usr/lib/systemd/system/dogwatch.service usr/lib/systemd/system/dogwatch-collect.service \
+    usr/lib/systemd/system/dogwatch-collect@.service usr/share/bash-completion/completions/dogwatch \
+    $doc/copyright $doc/changelog.gz $doc/CHANGELOG.md* $doc/README.md* $doc/examples/demo.conf $doc/examples/sandbox.conf; do
+    ls -d "$scratch/deb"/$file >/dev/null || fail "not in the package: $file"
+done
+for page in man/*; do
+    [ -e "$scratch/deb/usr/share/man/man${page##*.}/${page#man/}.gz" ] || fail "not in the package: $page"
+done
+[ ! -e "$scratch/deb/lib" ] || fail "there is a /lib in it"
+grep -q '^Description-de.UTF-8: Soll ein Sammler' "$scratch/deb/DEBIAN/templates" || fail "the questions are not translated"
+# Without the # before them the lines of the configuration make one that holds.
+sed -n 's/^#\([^ ]\)/\1/p' "$scratch/deb/etc/dogwatch/dogwatch.conf" >"$scratch/uncommented.conf"
+checked=$("$scratch/deb/usr/bin/dogwatch" check -c "$scratch/uncommented.conf" 2>&1) || :
+[ "$checked" = "configuration OK" ] || fail "the configuration that is offered: $checked"
 
-say "upgrade"
-dpkg-deb --raw-extract "$deb" "$scratch/next"
-sed -i "s/^Version: .*/Version: $version.1/" "$scratch/next/DEBIAN/control"
-dpkg-deb --root-owner-group --build "$scratch/next" "$scratch/next.deb" >/dev/null
-echo '# changed here' >>/etc/dogwatch/dogwatch.conf
-apt-get install -q -y --no-install-recommends "$scratch/next.deb"
-[ "$(dpkg-query -W -f '${Version}' dogwatch)" = "$version.1" ] || fail "it was not upgraded"
-grep -q '^# changed here' /etc/dogwatch/dogwatch.conf || fail "the upgrade has overwritten the configuration"
-await says again 2>/dev/null
-if [ -n "$daemon" ]; then
-    kill "$daemon"
-    wait "$daemon" || fail "the daemon did not end in good order"
-    daemon=
-fi
+# Older and newer packages are this one under other versions; the older one has another default configuration.
+packages=$scratch/deb-files
+mkdir "$packages"
+cp "$deb" "$packages/now.deb"
+repack() {
+    sed -i "s/^Version: .*/Version: $2/" "$scratch/deb/DEBIAN/control"
+    dpkg-deb --root-owner-group -Znone --build "$scratch/deb" "$packages/$1.deb" >/dev/null
+    echo "$2" >"$packages/$1"
+}
+echo "$version" >"$packages/now"
+repack next "$version.1"
+echo '# of an older version' >>"$scratch/deb/etc/dogwatch/dogwatch.conf"
+repack last "$version~last"
 
-say "remove"
-apt-get remove -q -y dogwatch
-[ ! -e /usr/bin/dogwatch ] || fail "the program is still there"
-grep -q '^# changed here' /etc/dogwatch/dogwatch.conf || fail "the configuration was removed"
-
-say "purge"
-mkdir -p /var/lib/dogwatch/backup
-touch /var/lib/dogwatch/pending /var/lib/dogwatch/backup/kept
-rm /etc/dogwatch/conf.d/test.conf
-apt-get purge -q -y dogwatch
-[ "$(find /var/lib/dogwatch)" = "$(printf '/var/lib/dogwatch%s\n' '' /backup /backup/kept)" ] || fail "backups are kept, no more"
-rm -r /var/lib/dogwatch
-installed=
-machine | sort | diff "$scratch/before" - || fail "purged, and this machine is not as it was before"
+# Runs a script in the tree "run", as it is when that is entered, with this first process.
+live() {
+    say "deb/$1.sh"
+    up=$scratch/run/up
+    rm -rf "$scratch/run"
+    mkdir -p "$up/test" "$up/etc/systemd/system/multi-user.target.wants"
+    cp tests/deb/*.sh "$up/test/"
+    cp -r "$packages" "$up/deb"
+    : >"$up/test/out"
+    printf '#!/bin/sh\nexec >/test/out 2>&1\nsh /test/%s.sh\necho $? >/test/status\n' "$1" >"$up/test/run"
+    printf '[Service]\nExecStart=/bin/sh /test/run\n' >"$up/etc/systemd/system/test.service"
+    ln -s ../test.service "$up/etc/systemd/system/multi-user.target.wants/"
+    ln -s /dev/null "$up/etc/systemd/system/console-getty.service"
+    GROUP=$2
+    shift 2
+    (enter run "$@" </dev/null >"$scratch/console" 2>&1) &
+    inner=$!
+    tries=3000
+    while [ ! -s "$up/test/status" ] && [ $tries -gt 0 ] && kill -0 "$inner" 2>/dev/null; do tries=$((tries - 1)); sleep 0.1; done
+    cat "$up/test/out"
+    [ -s "$up/test/status" ] || { tail -n 30 "$scratch/console" >&2; fail "it came to no end"; }
+    [ "$(cat "$up/test/status")" = 0 ] || fail "it has failed"
+    kill -9 "$inner" 2>/dev/null || :
+    wait "$inner" 2>/dev/null || :
+    inner=
+}
+live life "$groups" /sbin/init systemd.unit=multi-user.target
+live plain "" sh -c 'sh /test/run; exec sleep 999'

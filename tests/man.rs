@@ -74,7 +74,7 @@ fn words(items: &[(&str, &str)]) -> BTreeSet<String> {
 /// The section of the page about sections of this kind: its heading names it in brackets.
 fn section(page: &str, kind: &str) -> String {
     let headings: Vec<&str> = page.lines().filter(|line| line.starts_with(".Ss ")).collect();
-    let of_kind = |line: &&&str| line.ends_with(&format!("[{kind}]")) || line.contains(&format!("[{kind} "));
+    let of_kind = |line: &&&str| line.contains(&format!("[{kind}]")) || line.contains(&format!("[{kind} "));
     part(page, headings.iter().find(of_kind).unwrap_or_else(|| panic!("[{kind}] has no .Ss in the page")))
 }
 
@@ -94,7 +94,7 @@ fn every_key_is_described_and_every_described_key_exists() {
             assert!(told, "[{kind}] {key}: the page does not say what holds without it");
         }
     }
-    let headings = page.lines().filter(|line| line.starts_with(".Ss ") && line.ends_with(']'));
+    let headings = page.lines().filter(|line| line.starts_with(".Ss ") && line.ends_with("]\\&"));
     assert_eq!(headings.count(), known.len(), "a section is described that does not exist");
 }
 
@@ -122,26 +122,66 @@ fn every_placeholder_is_described_and_every_described_one_exists() {
     assert_eq!(words(&items(&part(&page(), ".Ss Placeholders"), "Cm")), placeholders);
 }
 
+/// Commands that have a page of their own.
+const PAGES: [(&str, &str); 3] =
+    [("daemon", "man/dogwatch-daemon.8"), ("backup", "man/dogwatch-backup.1"), ("collect", "man/dogwatch-collect.1")];
+
+fn help(command: &[&str]) -> String {
+    String::from_utf8(dogwatch().arg("help").args(command).output().unwrap().stdout).unwrap()
+}
+
+/// What a help lists, before its options.
+fn listed(help: &str) -> BTreeSet<String> {
+    let lines = help.lines().take_while(|line| *line != "Options:").filter_map(|line| line.strip_prefix("    "));
+    let lines = lines.filter(|line| !line.starts_with(' '));
+    lines.map(|line| line.split_whitespace().next().unwrap().to_owned()).collect()
+}
+
+/// The long options behind this mark, of at least two letters, or the short ones.
+fn options(text: &str, mark: &str, long: bool) -> BTreeSet<String> {
+    let name = |rest: &str| rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect::<String>();
+    text.split(mark).skip(1).map(name).filter(|name| (name.len() > 1) == long && !name.starts_with('-')).collect()
+}
+
 #[test]
 fn every_command_and_option_is_described_and_every_described_one_exists() {
     let page = text("man/dogwatch.1");
-    let help = |words: &[&str]| String::from_utf8(dogwatch().arg("help").args(words).output().unwrap().stdout).unwrap();
-    let overview = help(&[]);
-    let commands: BTreeSet<String> = overview
-        .lines()
-        .filter_map(|line| line.strip_prefix("    ")?.split_whitespace().next())
-        .map(str::to_owned)
-        .collect();
-    assert!(commands.contains("daemon"), "{overview}");
+    let commands = listed(&help(&[]));
+    assert!(commands.contains("daemon"), "{commands:?}");
     assert_eq!(words(&items(&part(&page, ".Sh COMMANDS"), "Ic")), with_those_to_come("command", commands.clone()));
-    let long = |text: &str, mark: &str| -> BTreeSet<String> {
-        let name = |rest: &str| rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
-        text.split(mark).skip(1).map(name).collect()
-    };
-    let options: BTreeSet<String> = commands.iter().flat_map(|command| long(&help(&[command]), "--")).collect();
-    assert!(options.contains("config"), "{options:?}");
-    let pages = page + &text("man/dogwatch-collect.1") + &text("man/dogwatch-backup.1");
-    assert_eq!(long(&pages, "Fl -"), with_those_to_come("option", options));
+    let mut of_pages = BTreeSet::from(["man/dogwatch.1"]);
+    of_pages.extend(PAGES.map(|(_, page)| page));
+    for path in of_pages {
+        // The synopsis describes nothing.
+        let page = text(path).replace(&part(&text(path), ".Sh SYNOPSIS"), "");
+        let own = |command: &String| PAGES.iter().find(|(name, _)| name == command).map_or("man/dogwatch.1", |of| of.1);
+        let helps: String = commands.iter().filter(|command| own(command) == path).map(|name| help(&[name])).collect();
+        // The one option of all commands is the first page's.
+        let shared = if path == "man/dogwatch.1" { "" } else { "help" };
+        let mut long = options(&helps, "--", true);
+        assert!(long.remove("help"), "{helps}");
+        let mut described = options(&page, "Fl -", true);
+        assert_eq!(described.remove("help"), shared.is_empty(), "{path}: --help");
+        assert_eq!(described, with_those_to_come("option", long), "{path}");
+        let short = options(&helps, " -", false);
+        let described: BTreeSet<String> =
+            options(&page, "Fl ", true).union(&options(&page, "Fl ", false)).cloned().collect();
+        for letter in short.iter().filter(|letter| shared.is_empty() || *letter != "h") {
+            assert!(described.iter().any(|word| word == letter), "{path} does not describe -{letter}");
+        }
+        for word in described.iter().filter(|word| word.len() == 1) {
+            assert!(short.contains(word), "{path}: there is no -{word}");
+        }
+    }
+}
+
+#[test]
+fn every_command_of_backup_is_described_and_every_described_one_exists() {
+    let page = text("man/dogwatch-backup.1");
+    let commands = part(&page, ".Sh DESCRIPTION");
+    let commands = words(&items(commands.split("\nThe options are:").next().unwrap(), "Ic"));
+    assert!(commands.contains("restore"), "{commands:?}");
+    assert_eq!(commands, listed(&help(&["backup"])));
 }
 
 /// The literal blocks of a part of the page that are configurations.

@@ -155,7 +155,8 @@ fn a_killed_service_blocks_nothing() {
 #[test]
 fn the_service_keeps_nothing_of_start() {
     let place = Place::new();
-    let (mut reader, writer) = std::io::pipe().unwrap();
+    let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+    let mut reader = fs::File::from(reader);
     let mut command = place.by_shell("exec \"$@\" 8>&1 9</etc/passwd", &["start"]);
     command.stdout(writer.try_clone().unwrap()).stderr(writer);
     let status = command.status().unwrap();
