@@ -116,7 +116,8 @@ fn events_are_served_while_an_archive_is_made() {
     fs::create_dir(scratch.path("other")).unwrap();
     let daemon = scratch.start(&config("archive = @DIR/{name}.tar.gz\nlevel = 9", other));
     let noise: Vec<u8> = (0..64_u32 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
-    send(&scratch, "big", |path| fs::write(path, noise).unwrap());
+    // Enough for a while, on a busy machine too.
+    send(&scratch, "big", |path| fs::write(path, noise.repeat(4)).unwrap());
     let told = || {
         daemon.signal(rustix::process::Signal::USR1);
         let status = scratch.read("run.d/status");
