@@ -159,7 +159,7 @@ fn wrong_collectors_are_errors_at_the_value() {
     for (text, complaint) in [
         ("[collector c]\nkeep = 3\n", "1:1: error: [collector c] has no base_dir"),
         ("[collector c]\nbase_dir = srv\n", "2:12: error: \"base_dir\" is no absolute path"),
-        ("[collector c]\nbase_dir = /a/../b\n", "2:12: error: a base directory's path has no . and .. in it"),
+        ("[collector c]\nbase_dir = /a/../b\n", "2:12: error: this path has no . and .. in it"),
         ("[collector c]\nbase_dir = /a\nthreshold = 0\n", "3:13: error: \"0\" cannot be the value of \"threshold\""),
         ("[collector c]\nbase_dir = /a\nkeep = -1\n", "3:8: error: \"-1\" cannot be the value of \"keep\""),
         ("[collector c]\nbase_dir = /a\nlevel = 0\n", "3:9: error: \"0\" cannot be the value of \"level\""),
