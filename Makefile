@@ -1,16 +1,18 @@
 # make run     build dogwatch and watch it work, in a scratch directory
 # make test    the whole test suite
-# make soak    the random tests, of the watch tree many times as often
-# make check   the wider checks (what is installed works; examples, manual, Debian package)
+# make soak    all tests on what passes for other machines; the random tests, many times as often
+# make check   the wider checks (what is installed works; examples, manual, Debian package; static binaries, old kernels, ARM,
+#              a machine of its own in QEMU)
 # make bench   benchmarks; each prints ratios of one run
 # make install DESTDIR= PREFIX=/usr/local
+# make static  one file that needs no other: target/static/dogwatch-gnu, or with LIBC=musl
 # make deb     a Debian package, in target/debian (needs debhelper)
 CARGO ?= cargo
 PREFIX ?= /usr/local
 DESTDIR ?=
 export CARGO_TARGET_DIR ?= target
 
-.PHONY: build run test soak check bench lint install deb clean
+.PHONY: build run test soak check bench lint install static deb clean
 
 build:
 	$(CARGO) build --release --locked
@@ -28,8 +30,12 @@ test:
 	$(CARGO) test --locked --features fault --test collect fault:: -- --show-output
 	$(CARGO) test --locked --features fault --test attack -- --show-output
 
-# The random tests of the watch tree, for about half an hour, after a thousand moves and copies with kills.
-soak:
+# Much of what make check does a little of: everything as on an old kernel, on ARM, and where little is installed. Then a thousand
+# moves and copies with kills, and the random tests of the watch tree, for about half an hour.
+soak: build
+	sh tests/bare.sh
+	sh tests/enosys.sh --all
+	sh tests/cross.sh --all
 	DOGWATCH_LINES=300000 $(CARGO) test --locked --test collect lines -- --nocapture
 	DOGWATCH_FILES=1000 $(CARGO) test --locked --test files random -- --nocapture
 	DOGWATCH_SEEDS=1000000 $(CARGO) test --release --locked --lib simulation -- --nocapture
@@ -43,6 +49,11 @@ lint:
 
 check: build
 	sh tests/install.sh
+	sh tests/static.sh gnu
+	sh tests/static.sh musl
+	sh tests/enosys.sh
+	sh tests/cross.sh
+	sh tests/boot/boot.sh
 	sh tests/man.sh
 	sh tests/deb.sh
 
@@ -56,6 +67,16 @@ install:
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 man/*.5
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/dogwatch README.md CHANGELOG.md
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/dogwatch/examples examples/*.conf
+
+# With glibc or with musl (LIBC=musl: the toolchain needs that target). The machine is named, so that what cargo has made for
+# build and test stays as it is.
+LIBC = gnu
+STATIC = $(CARGO_TARGET_DIR)/static
+static:
+	target=$$(rustc -vV | sed -n 's/^host: \(.*\)-.*/\1/p')-$(LIBC) && \
+	    RUSTFLAGS="-C target-feature=+crt-static" \
+	    $(CARGO) build --release --locked --target $$target --target-dir $(STATIC)/build && \
+	    cp $(STATIC)/build/$$target/release/dogwatch $(STATIC)/dogwatch-$(LIBC)
 
 # From a copy, for dpkg leaves its results beside the tree and its traces in it. With -d, for cargo and the linker may be
 # there without being Debian's packages: what is really missing is told when it is called.
