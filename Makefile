@@ -1,10 +1,13 @@
 # make run     build dogwatch and watch it work, in a scratch directory
 # make test    the whole test suite
-# make soak    the random tests, of the watch tree many times as often
-# make check   the wider checks (what is installed works; examples, manual, Debian package; every init system)
+# make soak    all tests on what passes for other machines; the random tests, many times as often
+# make check   the wider checks (what is installed works; examples, manual, Debian package, every init system, static binary,
+#              old kernels)
+# make machines  the same on other machines (musl, ARM, and one of its own in QEMU)
 # make bench   benchmarks; each prints ratios of one run
 # make install DESTDIR= PREFIX=/usr/local INIT=
 #              INIT, the name of an init system, adds its service files and the default configuration
+# make static  one file that needs no other: target/static/dogwatch-gnu, or with LIBC=musl
 # make deb     a Debian package, in target/debian (needs debhelper and po-debconf); make all is the same
 # make vendor  fetches the crates into vendor/: with that, all of this needs no network
 CARGO ?= cargo
@@ -16,7 +19,7 @@ DESTDIR ?=
 INIT ?=
 export CARGO_TARGET_DIR ?= target
 
-.PHONY: build all run test soak check bench lint install deb vendor clean
+.PHONY: build all run test soak check machines bench lint install static deb vendor clean
 
 build:
 	$(CARGO) build --release --locked
@@ -37,8 +40,12 @@ test:
 	$(CARGO) test --locked --features fault --test backup fault:: -- --show-output
 	$(CARGO) test --locked --features fault --test attack -- --show-output
 
-# The random tests of the watch tree, for about half an hour, after a thousand moves and copies with kills.
-soak:
+# Much of what make check does a little of: everything as on an old kernel, on ARM, and where little is installed. Then a thousand
+# moves and copies with kills, and the random tests of the watch tree, for about half an hour.
+soak: build
+	sh tests/bare.sh
+	sh tests/enosys.sh --all
+	sh tests/cross.sh --all
 	DOGWATCH_LINES=300000 $(CARGO) test --locked --test collect lines -- --nocapture
 	DOGWATCH_KILLS=200 $(CARGO) test --locked --test backup kills -- --nocapture
 	DOGWATCH_FILES=1000 $(CARGO) test --locked --test files random -- --nocapture
@@ -53,9 +60,17 @@ lint:
 
 check: build
 	sh tests/install.sh
+	sh tests/static.sh gnu
+	sh tests/enosys.sh
 	sh tests/man.sh
 	sh tests/deb.sh
 	sh tests/init/run.sh
+
+# What they need (QEMU, compilers for ARM, a toolchain with musl) is fetched when they are first run.
+machines: build
+	sh tests/static.sh musl
+	sh tests/cross.sh
+	sh tests/boot/boot.sh
 
 bench:
 	$(CARGO) bench --locked
@@ -69,6 +84,16 @@ install:
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/dogwatch README.md CHANGELOG.md
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/dogwatch/examples examples/*.conf
 	$(if $(INIT),sh init/install.sh $(INIT) '$(DESTDIR)' $(PREFIX)/bin/dogwatch)
+
+# With glibc or with musl (LIBC=musl: the toolchain needs that target). The machine is named, so that what cargo has made for
+# build and test stays as it is.
+LIBC = gnu
+STATIC = $(CARGO_TARGET_DIR)/static
+static:
+	target=$$(rustc -vV | sed -n 's/^host: \(.*\)-.*/\1/p')-$(LIBC) && \
+	    RUSTFLAGS="-C target-feature=+crt-static" \
+	    $(CARGO) build --release --locked --target $$target --target-dir $(STATIC)/build && \
+	    cp $(STATIC)/build/$$target/release/dogwatch $(STATIC)/dogwatch-$(LIBC)
 
 # From a copy, for dpkg leaves its results beside the tree and its traces in it. With -d, for cargo and the linker may be
 # there without being Debian's packages: what is really missing is told when it is called. `make deb DEBFLAGS=` asks.

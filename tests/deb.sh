@@ -15,17 +15,14 @@ say() { printf -- '--> %s\n' "$*"; }
 for tool in mmdebstrap dpkg-deb; do
     command -v $tool >/dev/null || skip "$tool is missing (packages mmdebstrap and dpkg-dev)"
 done
-groups=$(sed -n 's/^[^ ]* \([^ ]*\) cgroup2 .*/\1/p' /proc/mounts | head -n 1)
-[ -w "${groups:-/nowhere}" ] || skip "there is no cgroup2 that could be written to: systemd needs a part of it"
-groups=$groups/dogwatch-deb-$$
-
 scratch=$(mktemp -d)
 inner=
+groups=
 clean_up() {
     status=$?
     trap - EXIT
     if [ -n "$inner" ]; then kill -9 "$inner" 2>/dev/null || :; wait "$inner" 2>/dev/null || :; fi
-    if [ -d "$groups" ]; then
+    if [ -n "$groups" ] && [ -d "$groups" ]; then
         # Those in it die with their first process, but in their own time.
         tries=50
         until find "$groups" -depth -type d -exec rmdir {} + 2>/dev/null || [ $tries = 0 ]; do tries=$((tries - 1)); sleep 0.1; done
@@ -39,6 +36,10 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 mount -t tmpfs dogwatch-deb "$scratch"
+# systemd needs a part of the control groups.
+mkdir "$scratch/cgroup"
+mount -t cgroup2 none "$scratch/cgroup" || skip "control groups of version 2 cannot be mounted"
+groups=$scratch/cgroup/dogwatch-deb-$$
 
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 [ "$(sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)" = "$version" ] || fail "debian/changelog has another version than Cargo.toml"

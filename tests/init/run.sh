@@ -15,9 +15,8 @@ command -v mmdebstrap >/dev/null || skip "mmdebstrap is missing (package mmdebst
 
 inits="systemd sysvinit openrc runit s6 busybox"
 trees=$(sh tests/init/trees.sh $inits)
-target=$(rustc -vV | sed -n 's/^host: //p')
-RUSTFLAGS='-C target-feature=+crt-static' ${CARGO:-cargo} build --release --locked --target "$target" --target-dir target/static
-dogwatch=$PWD/target/static/$target/release/dogwatch
+make --no-print-directory static
+dogwatch=$(realpath "${CARGO_TARGET_DIR:-target}/static/dogwatch-gnu")
 
 [ -z "${DINIT-}" ] || inits="$inits dinit"
 failed=
