@@ -67,7 +67,7 @@ check: build
 	sh tests/init/run.sh
 
 # What they need (QEMU, compilers for ARM, a toolchain with musl) is fetched when they are first run.
-machines: build
+machines: build static
 	sh tests/static.sh musl
 	sh tests/cross.sh
 	sh tests/boot/boot.sh

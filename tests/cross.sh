@@ -1,6 +1,6 @@
 #!/bin/sh
 # Unit tests built for 64-bit and 32-bit ARM, under qemu-user: of what depends on the machine's word, order of bytes or system
-# calls by `make check`; all of them by `make soak`, with --all.
+# calls by `make machines`; all of them by `make soak`, with --all.
 #
 # Tests of the whole binary are not among them, nor those that start themselves: /proc/self/exe is the emulator there.
 set -eu

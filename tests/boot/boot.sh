@@ -1,7 +1,7 @@
 #!/bin/sh
 # A machine of its own: a Debian kernel in QEMU, in software, with BusyBox as init, the static binary as its service, and a disk.
 # Its clock is set and its zone changed while backups are due, it sleeps over one, its disk is full, and its power is cut while
-# it makes a backup and while it collects: what guest.sh does, and looks at after each boot. Run by `make check`.
+# it makes a backup and while it collects: what guest.sh does, and looks at after each boot. Run by `make machines`.
 #
 # boot.sh [DOGWATCH]; SHOW=1 shows what the machine says.
 set -eu
