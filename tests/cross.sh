@@ -23,7 +23,8 @@ rust
 # unit_tests TARGET PREFIX EMULATOR
 unit_tests() {
     name=CARGO_TARGET_$(echo "$1" | tr a-z- A-Z_)
-    env "${name}_LINKER=$2-gcc" "${name}_RUNNER=$3 -L /usr/$2" \
+    # Not as in CI: where the emulator has no openat2, what compares it with the other way is skipped.
+    env -u CI "${name}_LINKER=$2-gcc" "${name}_RUNNER=$3 -L /usr/$2" \
         cargo test --locked --lib --target "$1" --target-dir "${CARGO_TARGET_DIR:-target}/cross" -- $some --skip ten_thousand_levels
 }
 unit_tests aarch64-unknown-linux-gnu aarch64-linux-gnu qemu-aarch64-static
