@@ -18,6 +18,9 @@ use crate::sys::fs::Stat;
 
 /// For so long, in milliseconds, what was claimed may be kept from its path because somebody has it open still.
 const PATIENCE: u64 = 5_000;
+/// So long who seems to write to what is to go is waited for before anything is done: that a file was closed is told before it
+/// counts as closed (Linux fs/file_table.c, __fput: fsnotify_close() comes first, put_file_access() last).
+const CLOSING: u64 = 500;
 /// So long a look waits for the next.
 const PAUSE: u16 = 20;
 /// So often it is copied again for what was written by who had it open.
@@ -25,9 +28,15 @@ const MOST_COPIES: u32 = 5;
 
 /// Moves what was found at the source.
 pub fn carry(job: &FileJob, source: &Spot, target: &Spot, found: &Stat, report: &mut Report) -> Result<(), Failure> {
-    let refuse_writers = || match look::writer(source.at())? {
-        Some(path) => Err(source.failure("move", written_to(&path))),
-        None => Ok(()),
+    let refuse_writers = || {
+        let end = clock::boot_now().0 + CLOSING;
+        loop {
+            match look::writer(source.at())? {
+                None => return Ok(()),
+                Some(path) if clock::boot_now().0 > end => return Err(source.failure("move", written_to(&path))),
+                Some(_) => clock::sleep(PAUSE),
+            }
+        }
     };
     refuse_writers()?;
     let there = target.stat()?;
