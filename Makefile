@@ -46,6 +46,7 @@ soak: build
 	sh tests/bare.sh
 	sh tests/enosys.sh --all
 	sh tests/cross.sh --all
+	sh tests/deb.sh --all
 	DOGWATCH_LINES=300000 $(CARGO) test --locked --test collect lines -- --nocapture
 	DOGWATCH_KILLS=200 $(CARGO) test --locked --test backup kills -- --nocapture
 	DOGWATCH_FILES=1000 $(CARGO) test --locked --test files random -- --nocapture

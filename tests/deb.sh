@@ -1,7 +1,7 @@
 #!/bin/sh
 # The Debian package, built in a Debian 13 tree by its own cargo, without network (deb/build.sh), and its life under systemd in
-# another such tree: installed, configured, upgraded, removed, purged (deb/life.sh). Run by `make check`, as root; this machine
-# gets nothing of it.
+# another such tree: installed, configured, upgraded, removed, purged (deb/life.sh). Run by `make check`, and with more tests, by
+# --all, by `make soak`; as root. This machine gets nothing of it.
 set -eu
 cd "$(dirname "$0")/.."
 fail() { echo "deb.sh: $*" >&2; exit 1; }
@@ -11,6 +11,8 @@ skip() {
     exit 0
 }
 say() { printf -- '--> %s\n' "$*"; }
+all=
+[ "${1-}" != --all ] || all=yes
 [ "$(id -u)" = 0 ] || skip "other systems are entered as root only"
 for tool in mmdebstrap dpkg-deb; do
     command -v $tool >/dev/null || skip "$tool is missing (packages mmdebstrap and dpkg-dev)"
@@ -63,7 +65,8 @@ mkdir -p "$cache/target"
 enter() {
     mkdir -p "$scratch/$1/up" "$scratch/$1/work" "$scratch/$1/root"
     TREE=$cache/$1 LAYER=$scratch/$1 VENDOR=$vendor TARGET=$cache/target
-    export TREE LAYER VENDOR TARGET GROUP
+    ALL=$all
+    export TREE LAYER VENDOR TARGET GROUP ALL
     shift
     [ -z "$GROUP" ] || mkdir "$GROUP"
     exec sh -euc '
@@ -96,7 +99,7 @@ enter() {
         pivot_root . old
         umount --lazy old
         rmdir old
-        exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 container=dogwatch "$@"
+        exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 container=dogwatch ALL="$ALL" "$@"
     ' sh "$@"
 }
 

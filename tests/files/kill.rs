@@ -153,28 +153,22 @@ fn a_copy_over_a_tree_on_another_file_system() {
 /// That a file was closed is told before the kernel counts it as closed: who seems to write for a moment is waited for.
 #[test]
 fn what_has_just_been_closed_is_moved() {
-    let Some(far) = far() else { return skip("a second file system is mounted by root") };
-    let scratch = scratch();
-    let path = scratch.src().join("f");
-    let conf = scratch.config(&config(&[&to("move", "@FAR", "")], "", far.path()));
-    let points = scratch.path("points");
     let mut outlived = 0;
     for n in 1..120 {
+        let Some(far) = far() else { return skip("a second file system is mounted by root") };
+        let scratch = scratch();
+        let points = scratch.path("points");
+        let conf = scratch.config(&config(&[&to("move", "@FAR", "")], "", far.path()));
         let mut command = dogwatch();
-        command.args(["daemon", "-c"]).arg(&conf).env("DOGWATCH_FAULT", format!("worker:{n}=EAGAIN"));
+        command.args(["daemon", "-c"]).arg(conf).env("DOGWATCH_FAULT", format!("worker:{n}=EAGAIN"));
         let daemon = scratch.start_with(command.env("DOGWATCH_FAULT_LOG", &points));
-        let _ = fs::remove_file(far.path().join("f"));
-        let other = scratch.path("f");
-        make(&other);
-        fs::rename(other, &path).unwrap();
-        wait_until("it has come to its end", || {
-            [": done: ", ": failed: "].iter().any(|end| daemon.log().contains(end))
-        });
+        make(&scratch.path("f"));
+        fs::rename(scratch.path("f"), scratch.src().join("f")).unwrap();
+        let ended = || [": done: ", ": failed: "].iter().any(|end| daemon.log().contains(end));
+        wait_until("it has come to its end", ended);
         assert!(!daemon.log().contains("somebody writes"), "{n}: {}", daemon.log());
         let failed = fs::read_to_string(&points).unwrap().lines().any(|line| line == format!("worker:{n} fcntl"));
         outlived += u32::from(failed && daemon.log().contains(": done: "));
-        drop(daemon);
-        let _ = (fs::remove_file(&points), fs::remove_file(&path));
     }
     assert!(outlived >= 3, "leases that were refused for a moment: {outlived}");
 }
