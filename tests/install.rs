@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Scratch, dogwatch, is_root, skip};
+use common::{Scratch, copy_program, dogwatch, is_root, skip};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -255,7 +255,7 @@ fn wrong_usage_is_told_with_what_there_is() {
 fn the_system_that_runs_is_for_root_alone() {
     let scratch = Scratch::new();
     let program = scratch.path("dogwatch");
-    fs::copy(env!("CARGO_BIN_EXE_dogwatch"), &program).unwrap();
+    copy_program(&program);
     fs::set_permissions(scratch.path(""), fs::Permissions::from_mode(0o755)).unwrap();
     let mut command = Command::new(&program);
     if is_root() {
@@ -305,7 +305,7 @@ fn the_program_is_called_where_it_stands() {
     let install = |place: &str| {
         let program = scratch.path("root").join(place);
         fs::create_dir_all(program.parent().unwrap()).unwrap();
-        fs::copy(env!("CARGO_BIN_EXE_dogwatch"), &program).unwrap();
+        copy_program(&program);
         Command::new(program)
             .args(["install", "--init", "runit", "--root"])
             .arg(scratch.path("root/"))

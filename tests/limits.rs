@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Daemon, Scratch, await_task, await_watch, comes_true, dogwatch, is_root, skip, wait_until};
+use common::{Daemon, Scratch, await_task, await_watch, comes_true, copy_program, dogwatch, is_root, skip, wait_until};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
@@ -30,7 +30,7 @@ fn start_unprivileged(scratch: &Scratch, text: &str) -> Daemon {
     set_mode(&scratch.path(""), 0o755);
     // Where the tests are built, others may not be able to look.
     let program = scratch.path("dogwatch");
-    fs::copy(env!("CARGO_BIN_EXE_dogwatch"), &program).unwrap();
+    copy_program(&program);
     let mut command = std::process::Command::new(program);
     command.env_remove("JOURNAL_STREAM").env("TZ", "UTC0").args(["daemon", "-c"]).arg(config);
     if is_root() {

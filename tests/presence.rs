@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Daemon, Scratch, comes_true, dogwatch, is_root, skip, wait_until};
+use common::{Daemon, Scratch, comes_true, copy_program, dogwatch, is_root, skip, wait_until};
 use rustix::process::{Pid, Signal, getsid, kill_process};
 use std::fs::{self, File, Permissions};
 use std::io::Read;
@@ -508,7 +508,7 @@ const NOBODY: u32 = 65_534;
 /// The program where everybody can run it.
 fn program_for_all(scratch: &Scratch) -> std::path::PathBuf {
     let program = scratch.path("dogwatch");
-    fs::copy(env!("CARGO_BIN_EXE_dogwatch"), &program).unwrap();
+    copy_program(&program);
     fs::set_permissions(scratch.path(""), Permissions::from_mode(0o755)).unwrap();
     program
 }

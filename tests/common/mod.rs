@@ -51,6 +51,12 @@ pub fn dogwatch() -> Command {
     command
 }
 
+/// A copy of it. This process does not make it: what another test starts meanwhile would have it open for writing, and nobody
+/// could execute it (execve(2), ETXTBSY).
+pub fn copy_program(to: &Path) {
+    assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_dogwatch")).arg(to).status().unwrap().success());
+}
+
 /// A directory of the test's own, with `src` in it to be watched.
 pub struct Scratch {
     dir: tempfile::TempDir,
