@@ -265,8 +265,9 @@ impl Daemon {
         if !self.has_work() {
             self.since = self.empty_at;
         }
-        self.arm()?;
+        // It may have sources look at once, for which the other timer is armed.
         self.arm_appointments()?;
+        self.arm()?;
         self.log.flush();
         let woken = self.wait(poll)?;
         self.now = clock::boot_now();
