@@ -6,7 +6,6 @@
 # bare.sh [COMMAND] - another command instead.
 set -eu
 cd "$(dirname "$0")/.."
-fail() { echo "bare.sh: $*" >&2; exit 1; }
 . tests/kit.sh
 [ "$(id -u)" = 0 ] || fail "a chroot needs root"
 if [ ! -d "$cache/bare" ]; then

@@ -5,12 +5,6 @@
 # Tests of the whole binary are not among them, nor those that start themselves: /proc/self/exe is the emulator there.
 set -eu
 cd "$(dirname "$0")/.."
-fail() { echo "cross.sh: $*" >&2; exit 1; }
-skip() {
-    [ -z "${CI-}" ] || fail "in CI nothing is skipped: $*"
-    echo "SKIPPED: cross.sh: $*"
-    exit 0
-}
 . tests/kit.sh
 for tool in rustup qemu-aarch64-static qemu-arm-static aarch64-linux-gnu-gcc arm-linux-gnueabihf-gcc; do
     command -v $tool >/dev/null || skip "$tool is missing (packages qemu-user-static, gcc-aarch64-linux-gnu, gcc-arm-linux-gnueabihf)"
@@ -22,9 +16,9 @@ rust
 
 # unit_tests TARGET PREFIX EMULATOR
 unit_tests() {
-    name=CARGO_TARGET_$(echo "$1" | tr a-z- A-Z_)
+    variable=CARGO_TARGET_$(echo "$1" | tr a-z- A-Z_)
     # Not as in CI: where the emulator has no openat2, what compares it with the other way is skipped.
-    env -u CI "${name}_LINKER=$2-gcc" "${name}_RUNNER=$3 -L /usr/$2" \
+    env -u CI "${variable}_LINKER=$2-gcc" "${variable}_RUNNER=$3 -L /usr/$2" \
         cargo test --locked --lib --target "$1" --target-dir "${CARGO_TARGET_DIR:-target}/cross" -- $some --skip ten_thousand_levels
 }
 unit_tests aarch64-unknown-linux-gnu aarch64-linux-gnu qemu-aarch64-static

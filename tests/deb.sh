@@ -4,12 +4,7 @@
 # --all, by `make soak`; as root. This machine gets nothing of it.
 set -eu
 cd "$(dirname "$0")/.."
-fail() { echo "deb.sh: $*" >&2; exit 1; }
-skip() {
-    [ -z "${CI-}" ] || fail "in CI nothing is skipped: $*"
-    echo "SKIPPED: deb.sh: $*"
-    exit 0
-}
+. tests/kit.sh
 say() { printf -- '--> %s\n' "$*"; }
 all=
 [ "${1-}" != --all ] || all=yes

@@ -1,4 +1,13 @@
-# What rigs need and this machine lacks, made once and kept in the user's cache. To be sourced; it wants fail() and Debian's apt.
+# What the scripts of make check share, to be sourced by them; and what rigs need and this machine lacks, made once and kept in the
+# user's cache, with Debian's apt.
+script=${0##*/}
+fail() { echo "$script: $*" >&2; exit 1; }
+# What is missing here; in CI nothing may be.
+skip() {
+    [ -z "${CI-}" ] || fail "in CI nothing is skipped: $*"
+    echo "SKIPPED: $script: $*"
+    exit 0
+}
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/dogwatch
 
 # packages NAME PACKAGE... - Debian packages unpacked in $cache/NAME: nothing is installed. It is whole, or not there.

@@ -121,7 +121,7 @@ impl Manager {
         match added? {
             Ok(()) => {
                 let line = line(schedule);
-                self.done(&format!("New schedule added: {line}"), &format!("add the schedule {line}"))
+                self.done_or_would(&format!("New schedule added: {line}"), &format!("add the schedule {line}"))
             }
             Err(why) => Err(self.refuse(&malformed(), &why)),
         }
@@ -140,7 +140,7 @@ impl Manager {
         match deleted? {
             Ok(deleted) => {
                 let line = line(&deleted);
-                self.done(&format!("Schedule deleted: {line}"), &format!("delete the schedule {line}"))
+                self.done_or_would(&format!("Schedule deleted: {line}"), &format!("delete the schedule {line}"))
             }
             Err(_) => Err(self.refuse(&none, "")),
         }
@@ -229,7 +229,7 @@ impl Manager {
             return Err(self.is_running(holder));
         }
         if self.dry_run {
-            return self.done("", "start the service");
+            return would("start the service");
         }
         let fail = |errno| failed(Failure::of("start the service", errno));
         // The service is to keep none of what we were given.
@@ -238,7 +238,7 @@ impl Manager {
         let child = spawn::detach(&self.program().map_err(fail)?, ready.as_fd()).map_err(fail)?;
         drop(ready);
         if fd::read(answer.as_fd(), &mut [0]) == Ok(1) {
-            return self.done("backup_service started", "");
+            return self.done("backup_service started");
         }
         let _ = spawn::wait(child);
         // Another one may have been quicker.
@@ -272,7 +272,7 @@ impl Manager {
             return Err(self.refuse("backup_service is a part of the daemon", "take [backup] out of its configuration"));
         }
         if self.dry_run {
-            return self.done("", &format!("stop the service (pid {pid})"));
+            return would(&format!("stop the service (pid {pid})"));
         }
         signal::send_term(pid).map_err(|errno| failed(Failure::of("stop the service", errno)))?;
         while self.holder()? == Some(Holder::Process(pid)) {
@@ -282,7 +282,7 @@ impl Manager {
         for _ in (0..MOST_PAUSES).take_while(|_| signal::is_there(pid)) {
             clock::sleep(PAUSE);
         }
-        self.done("backup_service stopped", "")
+        self.done("backup_service stopped")
     }
 
     /// Is the service, until it is asked to end.
@@ -310,10 +310,13 @@ impl Manager {
         self.book.log(Who::Manager, text).map_err(failed)
     }
 
+    fn done(&self, text: &str) -> Result<ExitCode, ExitCode> {
+        self.log(text).map(|()| ExitCode::SUCCESS)
+    }
+
     /// Logs what was done; or says what would be.
-    fn done(&self, done: &str, would: &str) -> Result<ExitCode, ExitCode> {
-        let told = if self.dry_run { out::print(&format!("would {would}\n")) } else { self.log(done) };
-        told.map(|()| ExitCode::SUCCESS)
+    fn done_or_would(&self, done: &str, text: &str) -> Result<ExitCode, ExitCode> {
+        if self.dry_run { would(text) } else { self.done(done) }
     }
 
     /// Says what is wrong, to the log and to people, whom `why` is told too.
@@ -322,6 +325,11 @@ impl Manager {
         out::complain(&format!("dogwatch: {what}{colon}{why}\n"));
         self.log(&format!("Error: {what}")).err().unwrap_or(ExitCode::FAILURE)
     }
+}
+
+/// Says what would be done.
+fn would(text: &str) -> Result<ExitCode, ExitCode> {
+    out::print(&format!("would {text}\n")).map(|()| ExitCode::SUCCESS)
 }
 
 /// How a command is given, as the help has it.

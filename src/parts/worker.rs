@@ -116,7 +116,11 @@ pub struct Report {
 impl Report {
     /// For a job that people have called at their terminal.
     pub(crate) fn to_people() -> Report {
-        Report { line: None, told: None, warning: None }
+        Report::new(None)
+    }
+
+    fn new(line: Option<Arc<Line>>) -> Report {
+        Report { line, told: None, warning: None }
     }
 
     /// Adds to the daemon's log, under the scheduler's logname; each line of the text becomes a line there, which also
@@ -195,14 +199,7 @@ impl Report {
     /// One for a test, which hears it at the socket's other end.
     pub fn pair() -> (Report, Fd) {
         let (ours, theirs) = socket::pair().unwrap_or_else(|errno| std::process::exit(errno.0));
-        (
-            Report {
-                line: Some(Arc::new(Line { socket: theirs, task: AtomicU64::new(0) })),
-                told: None,
-                warning: None,
-            },
-            ours,
-        )
+        (Report::new(Some(Arc::new(Line { socket: theirs, task: AtomicU64::new(0) }))), ours)
     }
 
     /// Fills the socket: whatever is told next waits until the other end has listened.
@@ -234,7 +231,7 @@ pub fn serve(
         let job = buffer.get(..length).and_then(packet::decode);
         let Some((task, Message::Job { kind, value })) = job else { return Some(1) };
         line.task.store(task, Ordering::Relaxed);
-        let result = run(kind, value, &mut Report { line: Some(Arc::clone(&line)), told: None, warning: None });
+        let result = run(kind, value, &mut Report::new(Some(Arc::clone(&line))));
         if answer(&line, result).is_err() {
             return Some(1);
         }

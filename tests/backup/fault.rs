@@ -1,12 +1,10 @@
 //! Each system call of a backup in turn, of the service and of its worker, is the last, fails, or is short. Needs the test
 //! build (feature `fault`).
 
-use crate::common::{comes_true, wait_until};
+use crate::common::{self, NoCall, comes_true, wait_until};
 use crate::place::{Place, RUNS, SCHEDULES};
 use rustix::process::Signal;
 use std::fs;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 const OLD: &str = "the old backup, which is none";
 const LINE: &str = "src;12:00;b\n";
@@ -138,30 +136,14 @@ fn sweep(process: &str, fault: &str, judge: impl Fn(&Run) -> Option<String> + Sy
     let may_end = (process, fault) == ("main", "kill");
     let clean = run(process, "");
     assert_eq!(clean.wrong(false).or_else(|| clean.is_clear()).or_else(|| clean.is_left()), None, "{}", clean.log);
-    let (next, met, wrongs) = (AtomicUsize::new(1), AtomicUsize::new(0), Mutex::new(Vec::new()));
-    std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
-            scope.spawn(|| {
-                loop {
-                    let n = next.fetch_add(1, Ordering::Relaxed);
-                    let run = run(process, &format!("{process}:{n}={fault}"));
-                    let Some(call) = run.calls.get(n - 1) else { break };
-                    met.fetch_add(1, Ordering::Relaxed);
-                    let wrong = judge(&run).or_else(|| run.wrong(may_end)).or_else(|| run.is_left());
-                    if let Some(wrong) = wrong {
-                        let logged = run.place.read("logs/backup_service.log");
-                        let text =
-                            format!("{call} ({process}:{n}={fault}): {wrong}; it says:\n{}\nlogs:\n{logged}", run.log);
-                        wrongs.lock().unwrap().push(text);
-                    }
-                }
-            });
-        }
+    let met = common::sweep(AT_ONCE, clean.calls.len(), |n| {
+        let run = run(process, &format!("{process}:{n}={fault}"));
+        let call = run.calls.get(n - 1).ok_or(NoCall)?;
+        let wrong = judge(&run).or_else(|| run.wrong(may_end)).or_else(|| run.is_left());
+        let (log, logged) = (&run.log, run.place.read("logs/backup_service.log"));
+        let at = format!("{call} ({process}:{n}={fault})");
+        Ok(wrong.map(|wrong| format!("{at}: {wrong}; it says:\n{log}\nlogs:\n{logged}")))
     });
-    let wrongs = wrongs.into_inner().unwrap();
-    assert!(wrongs.is_empty(), "{} are wrong:\n{}", wrongs.len(), wrongs.join("\n"));
-    let met = met.into_inner();
-    assert!(met + 20 > clean.calls.len() && met > 50, "only {met} of {} calls", clean.calls.len());
     println!("{fault} at each of {met} calls of {process} at a backup");
 }
 

@@ -6,12 +6,6 @@
 # boot.sh [DOGWATCH]; SHOW=1 shows what the machine says.
 set -eu
 cd "$(dirname "$0")/../.."
-fail() { echo "boot.sh: $*" >&2; exit 1; }
-skip() {
-    [ -z "${CI-}" ] || fail "in CI nothing is skipped: $*"
-    echo "SKIPPED: boot.sh: $*"
-    exit 0
-}
 . tests/kit.sh
 dogwatch=$(realpath "${1:-${CARGO_TARGET_DIR:-target}/static/dogwatch-gnu}")
 PATH=$PATH:/usr/sbin:/sbin

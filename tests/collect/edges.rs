@@ -1,11 +1,11 @@
 //! What fails, is in the way, or was left behind.
 
-use crate::common::{Daemon, comes_true, dogwatch, is_root, skip, wait_until};
+use crate::common::{Daemon, Scratch, comes_true, dogwatch, is_root, skip, wait_until};
 use crate::{collect, ends_well, holds, names, numbered, put, scratch};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -32,17 +32,23 @@ fn worker(daemon: &Daemon) -> Pid {
     Pid::from_raw(number.unwrap()).unwrap()
 }
 
-/// Several names of one file are one member with bytes and links to it: a kill before they are removed doubles none.
-#[test]
-fn all_names_of_a_file_are_known_as_archived() {
-    let scratch = scratch();
-    put(&scratch, numbered(0..9));
+/// Files, of which one has two names, are in the archive and are claims still; the answer is the directory of those.
+fn archived_and_still_claimed(scratch: &Scratch) -> PathBuf {
+    put(scratch, numbered(0..9));
     fs::hard_link(scratch.path("tmp/f03"), scratch.path("tmp/linked")).unwrap();
     ends_well(scratch.spawn(dogwatch().arg("collect").current_dir(scratch.path(""))));
     let claims = scratch.path("tmp/.dogwatch-collect");
     make_claims(&claims);
     let archive = scratch.path("files.tar.gz");
     assert!(Command::new("tar").arg("-xzf").arg(archive).arg("-C").arg(&claims).status().unwrap().success());
+    claims
+}
+
+/// Several names of one file are one member with bytes and links to it: a kill before they are removed doubles none.
+#[test]
+fn all_names_of_a_file_are_known_as_archived() {
+    let scratch = scratch();
+    let claims = archived_and_still_claimed(&scratch);
     // This one has the name of a link, and is another file.
     fs::remove_file(claims.join("linked")).unwrap();
     fs::hard_link(claims.join("f03"), claims.join("f03.again")).unwrap();
@@ -56,13 +62,7 @@ fn all_names_of_a_file_are_known_as_archived() {
 #[test]
 fn the_second_name_of_a_file_goes_with_the_first() {
     let scratch = scratch();
-    put(&scratch, numbered(0..9));
-    fs::hard_link(scratch.path("tmp/f03"), scratch.path("tmp/linked")).unwrap();
-    ends_well(scratch.spawn(dogwatch().arg("collect").current_dir(scratch.path(""))));
-    let claims = scratch.path("tmp/.dogwatch-collect");
-    make_claims(&claims);
-    let archive = scratch.path("files.tar.gz");
-    assert!(Command::new("tar").arg("-xzf").arg(archive).arg("-C").arg(&claims).status().unwrap().success());
+    let claims = archived_and_still_claimed(&scratch);
     let daemon = collect(&scratch, &[]);
     wait_until("the claims are ended", || !claims.exists());
     assert_eq!(names(&scratch.path("tmp")), [""; 0]);

@@ -1,14 +1,12 @@
 //! Each system call of a collection in turn is its last, fails, or is short: every byte stands in the spool, in a claim or in a
 //! whole archive, and a rerun ends the work. Needs the test build (feature `fault`).
 
-use crate::common::{Scratch, comes_true, dogwatch};
+use crate::common::{self, NoCall, Scratch, comes_true, dogwatch};
 use crate::{ends_well, names, numbered, put, scratch};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 const FILES: [&str; 3] = ["a", "b", "c"];
@@ -112,30 +110,13 @@ fn sweep(fault: &str, judge: impl Fn(&Run) -> Option<String> + Sync) {
         "{}",
         clean.log
     );
-    let (next, met, wrongs) = (AtomicUsize::new(1), AtomicUsize::new(0), Mutex::new(Vec::new()));
-    std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
-            scope.spawn(|| {
-                loop {
-                    let n = next.fetch_add(1, Ordering::Relaxed);
-                    let run = run(&format!("worker:{n}={fault}"));
-                    let Some(call) = run.calls.get(n - 1) else { break };
-                    met.fetch_add(1, Ordering::Relaxed);
-                    let wrong = judge(&run).or_else(|| is_lost(&run.scratch)).or_else(|| is_left(&run.scratch));
-                    if let Some(wrong) = wrong {
-                        wrongs.lock().unwrap().push(format!(
-                            "{call} (worker:{n}={fault}): {wrong}; exit status {:?}, log:\n{}",
-                            run.code, run.log
-                        ));
-                    }
-                }
-            });
-        }
+    let met = common::sweep(AT_ONCE, clean.calls.len(), |n| {
+        let run = run(&format!("worker:{n}={fault}"));
+        let call = run.calls.get(n - 1).ok_or(NoCall)?;
+        let wrong = judge(&run).or_else(|| is_lost(&run.scratch)).or_else(|| is_left(&run.scratch));
+        let (code, log) = (run.code, &run.log);
+        Ok(wrong.map(|wrong| format!("{call} (worker:{n}={fault}): {wrong}; exit status {code:?}, log:\n{log}")))
     });
-    let wrongs = wrongs.into_inner().unwrap();
-    assert!(wrongs.is_empty(), "{} are wrong:\n{}", wrongs.len(), wrongs.join("\n"));
-    let met = met.into_inner();
-    assert!(met + 20 > clean.calls.len() && met > 50, "only {met} of {} calls", clean.calls.len());
     println!("{fault} at each of {met} calls of a collection");
 }
 

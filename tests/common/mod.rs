@@ -9,6 +9,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// What a condition may take on a busy machine.
@@ -56,6 +58,30 @@ pub fn dogwatch() -> Command {
 pub fn copy_program(to: &Path) {
     assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_dogwatch")).arg(to).status().unwrap().success());
 }
+
+/// Does a run with a fault at each system call, some at once: `wrong` does that for the n-th, from 1, and says what is wrong
+/// after it, if anything. Nothing may be wrong, and nearly as many calls be met as a run without a fault has made, `calls`. The
+/// answer is how many.
+pub fn sweep(at_once: usize, calls: usize, wrong: impl Fn(usize) -> Result<Option<String>, NoCall> + Sync) -> usize {
+    let (next, met, wrongs) = (AtomicUsize::new(1), AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..at_once {
+            scope.spawn(|| {
+                while let Ok(wrong) = wrong(next.fetch_add(1, Ordering::Relaxed)) {
+                    met.fetch_add(1, Ordering::Relaxed);
+                    wrongs.lock().unwrap().extend(wrong);
+                }
+            });
+        }
+    });
+    let (wrongs, met) = (wrongs.into_inner().unwrap(), met.into_inner());
+    assert!(wrongs.is_empty(), "{} are wrong:\n{}", wrongs.len(), wrongs.join("\n"));
+    assert!(met + 20 > calls && met > 50, "only {met} of {calls} calls");
+    met
+}
+
+/// A run has made fewer calls than that.
+pub struct NoCall;
 
 /// A directory of the test's own, with `src` in it to be watched.
 pub struct Scratch {

@@ -6,7 +6,7 @@ use crate::parts::duration::Millis;
 use crate::parts::text::Escaped;
 use crate::parts::zone::{Civil, Zone};
 use crate::sources::backup::book::Book;
-use crate::sources::backup::keep::Stamp;
+use crate::sources::backup::keep::{SUFFIX, Stamp};
 use crate::sources::backup::schedule::{Listing, Schedule};
 use crate::sys::fs::{self, CWD};
 
@@ -46,7 +46,7 @@ pub fn next(listing: &Listing, zone: &Zone, now: i64, count: usize) -> String {
 /// When the last backup of a schedule came to its end.
 fn last_made(book: &Book, schedule: &Schedule) -> Result<Option<i64>, Failure> {
     let name = &schedule.plan.key.name;
-    let own = [&name[..], b".tar"].concat();
+    let own = [&name[..], SUFFIX].concat();
     let is_own = |file: &Vec<u8>| *file == own || Stamp::of_file(file, name).is_some();
     let times = book.names()?.into_iter().filter(is_own).map(|file| {
         let path = book.path_of(&Book::shown(&file));

@@ -16,7 +16,7 @@ use crate::parts::text::{Escaped, to_bytes};
 use crate::parts::worker::Report;
 use crate::parts::zone::{Zone, here};
 use crate::sources::backup::book::Book;
-use crate::sources::backup::keep::Stamp;
+use crate::sources::backup::keep::{SUFFIX, Stamp};
 use crate::sys::fs::{self, CWD, Kind, Open};
 use crate::sys::{Errno, Fd};
 use std::cell::RefCell;
@@ -184,7 +184,7 @@ fn find(dir: &str, which: &str) -> Result<Vec<Vec<u8>>, Failure> {
 fn newest_first(book: &Book, names: &[Vec<u8>], name: &[u8], date: Option<Date>) -> Vec<Vec<u8>> {
     let zone = here::zone();
     let stamp_of = |file: &Vec<u8>| match file.strip_prefix(name)? {
-        b".tar" => {
+        SUFFIX => {
             let written = fs::stat(CWD, &book.path_of(&Book::shown(file))).ok()?.mtime.0;
             Stamp::parse(zone.civil(written).compact().as_bytes())
         }

@@ -95,11 +95,10 @@ fn archive(job: &Job, report: &mut Report) -> Result<Vec<u8>, Failure> {
         }
         let place = Target { dir: target.dir.as_fd(), dir_path: target.dir_path(), name: &target.name, patient: true };
         let prepared = write::prepare(sources(), place, &options, report)?;
-        let kept = prepared.written.kept.clone();
         // Somebody may have taken the name meanwhile.
         if target.stat()?.is_none() {
-            prepared.publish()?;
-            if kept.iter().any(|kept| !kept.is_safe) {
+            let written = prepared.publish()?;
+            if written.kept.iter().any(|kept| !kept.is_safe) {
                 let path = Escaped(&target.path);
                 report.log(Level::Warning, &format!("not all of it is in {path} as it is: see above"));
             }

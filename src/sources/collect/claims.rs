@@ -184,14 +184,14 @@ impl<'s> Claims<'s> {
         }
     }
 
-    /// Gives back what is not now as it was archived; `kept` is in the order of the names. The answer is those. What could not be
-    /// read though nobody has changed it goes back too, so that it does not keep the others; `tell` hears of each, and whether
-    /// that is why.
+    /// Gives back what is not now as it was archived, and says whether there was any; `kept` is in the order of the names.
+    /// What could not be read though nobody has changed it goes back too, so that it does not keep the others; `tell` hears
+    /// of each, and whether that is why.
     pub fn give_back_what_has_changed(
         &mut self,
         kept: &[Kept],
         tell: &mut dyn FnMut(&[u8], bool),
-    ) -> Result<Names, Failure> {
+    ) -> Result<bool, Failure> {
         let mut changed = Names::default();
         for (name, kept) in self.names().zip(kept) {
             // In this order: who has closed it by the one look has changed it before the other.
@@ -203,7 +203,7 @@ impl<'s> Claims<'s> {
                 changed.push(name);
             }
         }
-        self.give_back(changed)
+        self.give_back(changed).map(|changed| !changed.is_empty())
     }
 
     /// All that is left is given back, and the directory removed.

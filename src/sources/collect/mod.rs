@@ -242,7 +242,7 @@ impl Collector<'_> {
         let mut unread = None;
         while claims.len() >= enough {
             let prepared = self.prepare(claims, target, report)?;
-            let changed =
+            let has_changed =
                 claims.give_back_what_has_changed(&prepared.written.kept, &mut |name, is_unread| match is_unread {
                     true => {
                         self.tell(report, Level::Error, name, UNREAD);
@@ -250,7 +250,7 @@ impl Collector<'_> {
                     }
                     false => self.tell(report, Level::Info, name, "it has changed meanwhile"),
                 })?;
-            if changed.is_empty() {
+            if !has_changed {
                 let older = older::keep(standing, &self.archive_path(), date)?;
                 let published = prepared.publish().map_err(|failure| older::undo(standing, older, failure));
                 return published.map(|written| Some(written.kept));
