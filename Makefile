@@ -83,6 +83,7 @@ install:
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 man/*.5
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 man/*.8
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/dogwatch README.md CHANGELOG.md
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/dogwatch/man man/model.svg
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/dogwatch/examples examples/*.conf
 	$(if $(INIT),sh init/install.sh $(INIT) '$(DESTDIR)' $(PREFIX)/bin/dogwatch)
 

@@ -1,8 +1,8 @@
-//! The configurations under examples/ do what they say, with their paths put into a scratch directory.
+//! The configurations under examples/ do what they say, with their paths put into a scratch directory; those of README are right.
 
 mod common;
 
-use common::{Scratch, wait_until};
+use common::{Scratch, dogwatch, wait_until};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -77,4 +77,31 @@ fn rules_move_copy_and_delete() {
         assert_eq!(fs::metadata(scratch.path(path)).unwrap().mode(), mode, "{path}");
     }
     assert!(!daemon.log().contains("dir/d: "), "what no rule matches is not scheduled");
+}
+
+/// What stands in README between these lines.
+fn parts_of_readme<'r>(readme: &'r str, begin: &str, end: &str) -> Vec<&'r str> {
+    readme.split(begin).skip(1).map(|rest| &rest[..rest.find(end).unwrap()]).collect()
+}
+
+/// README's configurations are right, and `explain` says of the first what README says.
+#[test]
+fn readme_is_right() {
+    let scratch = Scratch::new();
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let configurations = parts_of_readme(&readme, "```ini\n", "```\n");
+    assert!(configurations.len() >= 2);
+    let run = |words: &[&str], config: &str| {
+        fs::write(scratch.path("readme.conf"), config).unwrap();
+        let output = dogwatch().args(words).arg("-c").arg(scratch.path("readme.conf")).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{config}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for config in &configurations {
+        assert_eq!(run(&["check"], config), "configuration OK\n", "{config}");
+    }
+    let path = "/tmp/try/inbox/letter";
+    let command = format!("    $ dogwatch explain -c dogwatch.conf IN_CLOSE_WRITE {path}\n");
+    let said = parts_of_readme(&readme, &command, "\n\n")[0].replace("\n    ", "\n");
+    assert_eq!(run(&["explain", "IN_CLOSE_WRITE", path], configurations[0]).trim_end(), said.trim_start());
 }

@@ -6,7 +6,8 @@ trap 'rm -rf "$stage"' EXIT
 make --no-print-directory install DESTDIR="$stage" PREFIX=/usr
 for file in bin/dogwatch share/bash-completion/completions/dogwatch share/man/man1/dogwatch.1 \
     share/man/man5/dogwatch.conf.5 share/man/man8/dogwatch-daemon.8 \
-    share/doc/dogwatch/README.md share/doc/dogwatch/CHANGELOG.md share/doc/dogwatch/examples/demo.conf; do
+    share/doc/dogwatch/README.md share/doc/dogwatch/CHANGELOG.md share/doc/dogwatch/man/model.svg \
+    share/doc/dogwatch/examples/demo.conf; do
     test -e "$stage/usr/$file" || { echo "install.sh: not installed: $file" >&2; exit 1; }
 done
 "$stage/usr/bin/dogwatch" version
