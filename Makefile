@@ -1,9 +1,9 @@
 # make run     build dogwatch and watch it work, in a scratch directory
 # make test    the whole test suite
 # make soak    all tests on what passes for other machines; the random tests, many times as often
-# make check   the wider checks (what is installed works; examples, manual, Debian package, every init system, static binary,
-#              old kernels)
-# make machines  the same on other machines (musl, ARM, and one of its own in QEMU)
+# make check   the wider checks: of what is installed, the examples, the manual, the Debian package, every init system, the static
+#              binary, old kernels; and on what passes for other machines (make machines: musl, ARM, one of its own in QEMU)
+# make boot    boots other systems whole, in QEMU, each with its own init
 # make bench   benchmarks; each prints ratios of one run
 # make install DESTDIR= PREFIX=/usr/local INIT=
 #              INIT, the name of an init system, adds its service files and the default configuration
@@ -19,7 +19,7 @@ DESTDIR ?=
 INIT ?=
 export CARGO_TARGET_DIR ?= target
 
-.PHONY: build all run test soak check machines bench lint install static deb vendor clean
+.PHONY: build all run test soak check here machines boot bench lint install static deb vendor clean
 
 build:
 	$(CARGO) build --release --locked
@@ -59,7 +59,9 @@ lint:
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --all-targets --features fault -- -D warnings
 
-check: build
+check: here machines
+
+here: build
 	sh tests/install.sh
 	sh tests/static.sh gnu
 	sh tests/enosys.sh
@@ -67,11 +69,15 @@ check: build
 	sh tests/deb.sh
 	sh tests/init/run.sh
 
-# What they need (QEMU, compilers for ARM, a toolchain with musl) is fetched when they are first run.
-machines: build static
+# A kernel and compilers are fetched when they are first needed.
+machines: static
+	sh tests/boot/boot.sh
 	sh tests/static.sh musl
 	sh tests/cross.sh
+
+boot: static
 	sh tests/boot/boot.sh
+	sh tests/boot/whole.sh
 
 bench:
 	$(CARGO) bench --locked
@@ -95,7 +101,8 @@ static:
 	target=$$(rustc -vV | sed -n 's/^host: \(.*\)-.*/\1/p')-$(LIBC) && \
 	    RUSTFLAGS="-C target-feature=+crt-static" \
 	    $(CARGO) build --release --locked --target $$target --target-dir $(STATIC)/build && \
-	    cp $(STATIC)/build/$$target/release/dogwatch $(STATIC)/dogwatch-$(LIBC)
+	    cp $(STATIC)/build/$$target/release/dogwatch $(STATIC)/dogwatch-$(LIBC).new && \
+	    mv $(STATIC)/dogwatch-$(LIBC).new $(STATIC)/dogwatch-$(LIBC)
 
 # From a copy, for dpkg leaves its results beside the tree and its traces in it. With -d, for cargo and the linker may be
 # there without being Debian's packages: what is really missing is told when it is called. `make deb DEBFLAGS=` asks.

@@ -7,11 +7,9 @@ libc=$1
 . tests/kit.sh
 script="$script: $libc"
 [ "$(id -u)" = 0 ] || skip "a chroot needs root"
-if [ "$libc" != gnu ]; then
-    command -v rustup >/dev/null || skip "rustup is missing, which has the standard library for it"
-    rust
-fi
-make --no-print-directory static LIBC="$libc"
+std=
+[ "$libc" = gnu ] || rust
+make --no-print-directory static LIBC="$libc" CARGO="cargo $std"
 dogwatch=$(realpath "${CARGO_TARGET_DIR:-target}/static/dogwatch-$libc")
 
 root=$(mktemp -d)

@@ -8,35 +8,8 @@ set -eu
 cd "$(dirname "$0")/../.."
 . tests/kit.sh
 dogwatch=$(realpath "${1:-${CARGO_TARGET_DIR:-target}/static/dogwatch-gnu}")
-PATH=$PATH:/usr/sbin:/sbin
-for tool in qemu-system-x86_64 mkfs.ext4 apt-get; do
-    command -v $tool >/dev/null || skip "$tool is missing (packages qemu-system-x86, e2fsprogs)"
-done
-
-work=$(mktemp -d)
-pid=
-cut() {
-    [ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null || :
-    [ -z "$pid" ] || wait "$pid" 2>/dev/null || :
-    pid=
-}
-clean_up() {
-    status=$?
-    trap - EXIT
-    cut
-    rm -rf "$work"
-    exit $status
-}
-trap clean_up EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
-
-if [ ! -d "$cache/boot" ]; then
-    image=$(apt-get update -q >/dev/null && apt-cache depends linux-image-cloud-amd64 | sed -n 's/.*Depends: //p')
-    packages boot "${image:-linux-image-cloud-amd64}" busybox-static
-fi
-busybox=$cache/boot/bin/busybox
-kernel=$(ls "$cache"/boot/boot/vmlinuz-*)
+. tests/boot/machine.sh
+command -v mkfs.ext4 >/dev/null || skip "mkfs.ext4 is missing (package e2fsprogs)"
 
 root=$work/root
 mkdir -p "$root/bin" "$root/sbin" "$root/usr/bin" "$root/usr/sbin" "$root/etc/dogwatch" "$root/proc" "$root/sys" "$root/dev" \
@@ -49,7 +22,7 @@ cp tests/boot/dogwatch.conf "$root/etc/dogwatch"
 cp -L /usr/share/zoneinfo/Asia/Kolkata "$root/rig/zones"
 ln -s busybox "$root/bin/sh"
 ln -s bin/busybox "$root/init"
-(cd "$root" && find . | "$busybox" cpio -o -H newc -R 0:0 2>/dev/null) >"$work/initrd"
+pack "$root" >"$work/initrd"
 truncate -s 128M "$work/disk"
 mkfs.ext4 -q "$work/disk"
 
@@ -58,19 +31,10 @@ mkfs.ext4 -q "$work/disk"
 boot() {
     want='@@END 0'
     [ $# = 2 ] || want=@@CUT
-    : >"$work/out"
-    qemu-system-x86_64 -nodefaults -no-reboot -machine q35,accel=tcg -cpu max -m 256 -smp 1 -display none \
-        -serial "file:$work/out" -rtc "base=$2" -kernel "$kernel" -initrd "$work/initrd" \
-        -drive "file=$work/disk,format=raw,if=none,id=disk" -device nvme,drive=disk,serial=1 \
-        -append "console=ttyS0 quiet loglevel=3 panic=-1 no_timer_check no_console_suspend phase=$1" </dev/null 2>"$work/err" &
-    pid=$!
-    begin=$(date +%s)
-    # Init's last words, after which all is written: QEMU itself does not turn off any more once the machine has slept.
-    until grep -q -e '^@@CUT' -e 'Requesting system poweroff' "$work/out"; do
-        kill -0 "$pid" 2>/dev/null && [ $(($(date +%s) - begin)) -lt ${SECONDS_AT_MOST:-300} ] || break
-        sleep 0.05
-    done
-    said=$(tr -d '\r' <"$work/out" | grep '^@@') || :
+    # After init's last words all is written. QEMU itself does not turn off any more once the machine has slept.
+    machine '^@@CUT\|Requesting system poweroff' 300 "no_timer_check no_console_suspend phase=$1" -m 256 -rtc "base=$2" \
+        -drive "file=$work/disk,format=raw,if=none,id=disk" -device nvme,drive=disk,serial=1
+    said=$(tr -d '\r' <"$work/out" | grep -a '^@@') || :
     [ "$said" = "$want" ] || { cat "$work/out" "$work/err" >&2; fail "$1: not done"; }
     [ -z "${3-}" ] || sleep "$3"
     cut
