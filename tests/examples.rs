@@ -81,7 +81,7 @@ fn rules_move_copy_and_delete() {
 
 /// What stands in README between these lines.
 fn parts_of_readme<'r>(readme: &'r str, begin: &str, end: &str) -> Vec<&'r str> {
-    readme.split(begin).skip(1).map(|rest| &rest[..rest.find(end).unwrap()]).collect()
+    readme.split(begin).skip(1).map(|rest| rest.split(end).next().unwrap()).collect()
 }
 
 /// README's configurations are right, and `explain` says of the first what README says.
