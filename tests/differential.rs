@@ -172,9 +172,11 @@ fn walk(dir: &Path, found: &mut BTreeSet<PathBuf>) {
     }
 }
 
-/// What was told: lines of event, a word, and path. inotifywait's events are lists without IN_.
+/// What was told: lines of event, a word, and path. inotifywait's events are lists without IN_. A line that is being written does
+/// not count yet.
 fn told(text: &str) -> Told {
-    let lines = text.lines().map(|line| line.split('|').collect::<Vec<_>>());
+    let lines = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+    let lines = lines.map(|line| line.split('|').collect::<Vec<_>>());
     let events = |names: &str| names.split(',').filter(|name| *name != "ISDIR").map(str::to_owned).collect::<Vec<_>>();
     let full = |name: String| if name.starts_with("IN_") { name } else { format!("IN_{name}") };
     lines.flat_map(|line| events(line[0]).into_iter().map(move |name| (full(name), PathBuf::from(line[2])))).collect()
