@@ -15,6 +15,8 @@ class Peer:
     delays = False
     # Whether it tells of single files that need not have been there at the start.
     tells = True
+    # Options of argv with which it sees new directories best.
+    new = {}
     # Debian's packages that a user installs for it.
     packages = ()
 
@@ -108,16 +110,19 @@ class Debian(Peer):
 
 class Incron(Debian):
     name = "incron"
+    # It looks for new directories when the table asks for IN_CREATE, which is an event of files too.
+    new = {"create": True}
 
     def __init__(self, cache):
         super().__init__(cache, "usr/sbin/incrond", ["--version"], "incron")
         if os.geteuid() and not self.missing:
             self.missing = "incrond runs as root only"
 
-    def argv(self, place, delay):
+    def argv(self, place, delay, create=False):
+        mask = "IN_CREATE,IN_CLOSE_WRITE,IN_MOVED_TO" if create else "IN_CLOSE_WRITE,IN_MOVED_TO"
         for name in ("system", "user", "lock"):
             (place.dir / name).mkdir(exist_ok=True)
-        place.write("system/table", f"{place.tree} IN_CLOSE_WRITE,IN_MOVED_TO {place.action} $@/$#\n")
+        place.write("system/table", f"{place.tree} {mask} {place.action} $@/$#\n")
         conf = place.write("incron.conf", f"""
 system_table_dir = {place.dir}/system
 user_table_dir = {place.dir}/user

@@ -65,7 +65,7 @@ def new_directories(peer, scratch):
         return NONE
     place = Place(scratch)
     # Who can wait, does so: what is seen as created only is acted on then.
-    running = begin(peer, place, SETTLE if peer.delays else 0)
+    running = begin(peer, place, SETTLE if peer.delays else 0, **peer.new)
     made = set()
     for n in range(TREES):
         directory = os.path.join(os.fsencode(place.tree), b"%d" % n, b"a", b"b", b"c")
@@ -136,7 +136,8 @@ def renamed_directory(peer, scratch):
     (place.tree / "old" / "below").mkdir(parents=True)
     running = begin(peer, place)
     os.rename(place.tree / "old", place.tree / "new")
-    time.sleep(0.5)
+    # incron begins anew then, and sleeps for a second.
+    time.sleep(2)
     files = [place.tree / "new" / "f", place.tree / "new" / "below" / "g"]
     for path in files:
         write(path)
