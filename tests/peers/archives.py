@@ -23,10 +23,6 @@ class Archiver(Peer):
     """A tool that makes compressed files of a log, whose path is `log` in a directory."""
 
     log = "app.log"
-    follows = False
-
-    def env(self):
-        return {}
 
     def prepare(self, directory):
         pass
@@ -62,7 +58,8 @@ class Collect(Archiver):
         return [self.program, "collect", "-b", directory, "--threshold", "1"]
 
     def texts(self, directory):
-        yield from super().texts(directory)
+        for path in (directory / "tmp").glob("app*"):
+            yield path.read_bytes()
         for path in directory.glob("files*.tar.gz"):
             yield output(["tar", "-xzO"], path)
 

@@ -113,14 +113,11 @@ class Running:
         """The memory of all its processes in KiB, shared pages by their share; Pss_Anon is that which no file backs."""
         return sum(field(f"/proc/{pid}/smaps_rollup", f"{kind}:") for pid in self.members())
 
-    def threads(self):
-        return sum(len(os.listdir(f"/proc/{pid}/task")) for pid in self.members())
-
     def switches(self):
-        """How often its threads have been scheduled."""
-        return sum(field(f"/proc/{pid}/task/{task}/status", f"{kind}_ctxt_switches:")
-                   for pid in self.members() for task in os.listdir(f"/proc/{pid}/task")
-                   for kind in ("voluntary", "nonvoluntary"))
+        """How often each of its threads has been scheduled."""
+        return {(pid, task): sum(field(f"/proc/{pid}/task/{task}/status", f"{kind}_ctxt_switches:")
+                                 for kind in ("voluntary", "nonvoluntary"))
+                for pid in self.members() for task in os.listdir(f"/proc/{pid}/task")}
 
 
 def state(pid):
