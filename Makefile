@@ -5,6 +5,7 @@
 #              binary, old kernels; and on what passes for other machines (make machines: musl, ARM, one of its own in QEMU)
 # make boot    boots other systems whole, in QEMU, each with its own init
 # make bench   benchmarks; each prints ratios of one run
+# make peers   dogwatch beside other tools, which are fetched when it is first run: tables of what was measured
 # make install DESTDIR= PREFIX=/usr/local INIT=
 #              INIT, the name of an init system, adds its service files and the default configuration
 # make static  one file that needs no other: target/static/dogwatch-gnu, or with LIBC=musl
@@ -19,7 +20,7 @@ DESTDIR ?=
 INIT ?=
 export CARGO_TARGET_DIR ?= target
 
-.PHONY: build all run test soak check here machines boot bench lint install static deb vendor clean
+.PHONY: build all run test soak check here machines boot bench peers lint install static deb vendor clean
 
 build:
 	$(CARGO) build --release --locked
@@ -81,6 +82,9 @@ boot: static
 
 bench:
 	$(CARGO) bench --locked
+
+peers: build
+	sh tests/peers.sh $(CARGO_TARGET_DIR)/release/dogwatch
 
 install:
 	install -D -m 755 $(CARGO_TARGET_DIR)/release/dogwatch $(DESTDIR)$(PREFIX)/bin/dogwatch
