@@ -112,10 +112,11 @@ doc=usr/share/doc/dogwatch
 for file in usr/bin/dogwatch etc/dogwatch/dogwatch.conf etc/dogwatch/conf.d etc/init.d/dogwatch \
     usr/lib/systemd/system/dogwatch.service usr/lib/systemd/system/dogwatch-collect.service \
     usr/lib/systemd/system/dogwatch-collect@.service usr/share/bash-completion/completions/dogwatch \
-    $doc/copyright $doc/changelog.gz $doc/CHANGELOG.md* $doc/README.md* $doc/examples/demo.conf $doc/examples/sandbox.conf; do
+    $doc/copyright $doc/changelog.gz $doc/CHANGELOG.md* $doc/README.md* $doc/man/model.svg \
+    $doc/examples/demo.conf $doc/examples/sandbox.conf; do
     ls -d "$scratch/deb"/$file >/dev/null || fail "not in the package: $file"
 done
-for page in man/*; do
+for page in man/*.[1-8]; do
     [ -e "$scratch/deb/usr/share/man/man${page##*.}/${page#man/}.gz" ] || fail "not in the package: $page"
 done
 [ ! -e "$scratch/deb/lib" ] || fail "there is a /lib in it"
