@@ -17,8 +17,9 @@ rust
 # unit_tests TARGET PREFIX EMULATOR
 unit_tests() {
     variable=CARGO_TARGET_$(echo "$1" | tr a-z- A-Z_)
-    # Not as in CI: where the emulator has no openat2, what compares it with the other way is skipped.
-    env -u CI "${variable}_LINKER=$2-gcc" "${variable}_RUNNER=$3 -L /usr/$2" \
+    # Not as in CI: where the emulator has no openat2, what compares it with the other way is skipped. The simulation has had its
+    # many seeds without an emulator.
+    env -u CI DOGWATCH_SEEDS="${DOGWATCH_SEEDS:-200}" "${variable}_LINKER=$2-gcc" "${variable}_RUNNER=$3 -L /usr/$2" \
         cargo test $std --locked --lib --target "$1" --target-dir "${CARGO_TARGET_DIR:-target}/cross" -- $some --skip ten_thousand_levels
 }
 unit_tests aarch64-unknown-linux-gnu aarch64-linux-gnu qemu-aarch64-static
