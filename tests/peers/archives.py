@@ -79,25 +79,19 @@ class Tar(Archiver):
 
 
 class Logrotate(Debian, Archiver):
-    options = ""
+    name = "logrotate"
 
-    def __init__(self, cache):
+    def __init__(self, cache, option=""):
         super().__init__(cache, "usr/sbin/logrotate", ["--version"], "logrotate")
-
-    @property
-    def name(self):
-        return "logrotate"
-
-    @property
-    def what(self):
-        return f"logrotate, `compress` and `postrotate`{self.options and f', `{self.options}`'}"
+        self.option = option
+        self.what = "logrotate, `compress` and `postrotate`" + (option and f", `{option}`")
 
     def prepare(self, directory):
         (directory / "logrotate.conf").write_text(f"""
 "{directory}/{self.log}" {{
     rotate 10000
     compress
-    {self.options}
+    {self.option}
     postrotate
         :
     endscript
@@ -106,14 +100,6 @@ class Logrotate(Debian, Archiver):
 
     def once(self, directory):
         return [self.program, "-f", "-s", directory / "state", directory / "logrotate.conf"]
-
-
-class Copytruncate(Logrotate):
-    options = "copytruncate"
-
-
-class Delaycompress(Logrotate):
-    options = "delaycompress"
 
 
 def everybody(dogwatch, cache):
@@ -220,7 +206,7 @@ def tables(tools, scratch, say, table):
     for tool in tools:
         kinds = [tool]
         if isinstance(tool, Logrotate):
-            kinds += [Copytruncate(tool.root.parent), Delaycompress(tool.root.parent)]
+            kinds += [Logrotate(tool.root.parent, option) for option in ("copytruncate", "delaycompress")]
         for kind in kinds:
             say(f"{kind.what}: lines are appended")
             rows.append([kind.what, *appended(kind, scratch)])

@@ -35,13 +35,12 @@ class Place:
         return path
 
 
-def session(pid):
-    """The session of a process, or None if it is gone."""
+def stat(pid):
+    """What proc(5) has of a process, from its state on; nothing if it is gone."""
     try:
-        stat = pathlib.Path(f"/proc/{pid}/stat").read_bytes()
+        return pathlib.Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
     except OSError:
-        return None
-    return int(stat.rpartition(b")")[2].split()[3])
+        return []
 
 
 class Running:
@@ -71,7 +70,7 @@ class Running:
 
     def members(self):
         pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-        return [pid for pid in pids if session(pid) == self.pid]
+        return [pid for pid in pids if stat(pid)[3:4] == [b"%d" % self.pid]]
 
     def signal_all(self, number):
         for pid in self.members():
@@ -86,7 +85,7 @@ class Running:
             self.signal_all(signal.SIGKILL)
             # A zombie of ours is a member until it is waited for; those of others are init's.
             self.process.poll()
-            if all(state(pid) == "Z" for pid in self.members()):
+            if all(stat(pid)[:1] in ([], [b"Z"]) for pid in self.members()):
                 break
             time.sleep(0.02)
         self.process.wait()
@@ -118,13 +117,6 @@ class Running:
         return {(pid, task): sum(field(f"/proc/{pid}/task/{task}/status", f"{kind}_ctxt_switches:")
                                  for kind in ("voluntary", "nonvoluntary"))
                 for pid in self.members() for task in os.listdir(f"/proc/{pid}/task")}
-
-
-def state(pid):
-    try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
-    except OSError:
-        return "Z"
 
 
 def field(path, name):
